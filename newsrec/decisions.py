@@ -1,0 +1,159 @@
+"""A whole log as decisions: compact arrays from which batches of ``Transitions`` are gathered."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from newsrec import transitions
+from newsrec.catalogue import Catalogue
+from newsrec.events import KINDS
+from newsrec.features import HOUR
+from newsrec.transitions import Candidates, Readers, State, Transitions
+
+
+class Ragged(NamedTuple):
+    """N lists of numbers: list i is ``values[offsets[i] : offsets[i + 1]]``."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    def padded(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in ``values`` of the lists ``rows`` and the mask of what is real, both [B, longest]."""
+        start, length = self.offsets[rows], np.diff(self.offsets)[rows]
+        step = np.arange(max(1, length.max(initial=0)))
+        mask = step < length[:, None]
+        return np.where(mask, start[:, None] + step, 0), mask
+
+
+class Pool(NamedTuple):
+    """B decisions with every article that was a candidate of anyone within the same full hour."""
+
+    state: State
+    candidates: Candidates
+    clicked: Tensor
+    """[B, C] bool: what the reader clicked at this decision."""
+    read: Tensor
+    """[B, C] bool: what the reader had read before it."""
+    row: Tensor
+    """[B, C] int64, rows of the catalogue."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """N decisions of a log in order of time. ``dataset.build`` makes it."""
+
+    catalogue: Catalogue
+    use_time: bool
+    time: np.ndarray  # [N] int64, microseconds
+    user: np.ndarray  # [N] int64, readers numbered from 0
+    utc_offset: np.ndarray  # [N] int64, minutes
+    readers: Readers
+    candidate: Ragged  # rows of the catalogue
+    stored_counts: np.ndarray  # [M, 3] float64, distinct pairs of article and hour
+    stored_as_of: np.ndarray  # [M] int64
+    count_row: np.ndarray  # one entry a candidate: its row in stored_counts, -1 where the store has none
+    slate: Ragged  # positions in the candidates
+    feedback: np.ndarray  # [S, F] float32, one row a shown article
+    propensity: np.ndarray  # [S] float32, NaN where not logged
+    reward: np.ndarray  # [N] float32
+    next_row: np.ndarray  # [N] int64, the reader's next decision, -1 where the log has none
+    discount: np.ndarray  # [N] float32
+    return_to_go: np.ndarray  # [N] float32
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def batch(self, rows: np.ndarray, successors: bool = False) -> Transitions:
+        """The transitions of ``rows``; with ``successors`` also the next state and candidates (empty at the end)."""
+        slot, shown = self.slate.padded(rows)  # [B, K]
+        next_state = next_candidates = None
+        if successors:
+            following = self.next_row[rows]
+            next_state, next_candidates = self._state(following), self._candidates(following)
+        return Transitions(
+            self._state(rows),
+            self._candidates(rows),
+            torch.from_numpy(np.where(shown, self.slate.values[slot], 0)),
+            torch.from_numpy(shown),
+            torch.from_numpy(self.feedback[slot] * shown[..., None]),
+            torch.from_numpy(self.reward[rows]),
+            torch.from_numpy(self.discount[rows]),
+            torch.from_numpy(self.next_row[rows] < 0),
+            torch.from_numpy(np.where(shown, np.log(self.propensity[slot]), 0.0).astype(np.float32)),
+            torch.from_numpy(self.return_to_go[rows]),
+            next_state,
+            next_candidates,
+        )
+
+    def pool(self, rows: np.ndarray) -> Pool:
+        """``rows`` with the pool of their hour: the articles of a full ranking."""
+        hour, order, offsets = self._hourly
+        group = np.searchsorted(hour, self.time[rows] // HOUR)
+        pair, real = Ragged(order, offsets).padded(group)  # [B, C]
+        article = np.where(real, self._pair_article[order[pair]], -1)
+        candidates = self._encode(article, order[pair], self.time[rows])
+        slot, shown = self.slate.padded(rows)
+        clicked = shown & (self.feedback[slot, KINDS.index("click")] > 0)  # [B, K]
+        at = self.candidate.offsets[rows][:, None] + self.slate.values[slot]
+        clicked_rows = np.where(clicked, self.candidate.values[at], -2)  # [B, K]
+        readers = self.readers.take(rows)
+        known = np.arange(readers.key.shape[1]) < readers.length[:, None]  # [B, H]
+        read_rows = np.where(known, self.catalogue.rows_of_keys(readers.key), -2)
+        return Pool(
+            self._state(rows),
+            candidates,
+            torch.from_numpy(_contains(clicked_rows, article)),
+            torch.from_numpy(_contains(read_rows, article)),
+            torch.from_numpy(article),
+        )
+
+    @cached_property
+    def _pair_article(self) -> np.ndarray:
+        """[M] catalogue row of each stored pair of article and hour."""
+        article = np.zeros(len(self.stored_as_of), np.int64)
+        article[self.count_row] = self.candidate.values
+        return article
+
+    @cached_property
+    def _hourly(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The hours that have decisions, the stored pairs in order of hour, and where each hour's begin."""
+        pair_hour = np.zeros(len(self.stored_as_of), np.int64)
+        pair_hour[self.count_row] = np.repeat(self.time // HOUR, np.diff(self.candidate.offsets))
+        order = np.argsort(pair_hour, kind="stable")
+        hour, start = np.unique(pair_hour[order], return_index=True)
+        return hour, order, np.append(start, len(order))
+
+    def _state(self, rows: np.ndarray) -> State:
+        encoded = transitions.state(
+            self.readers.take(rows), self.time[rows], self.utc_offset[rows], self.catalogue, self.use_time
+        )
+        return State(*(x * _like(rows >= 0, x) for x in encoded))
+
+    def _candidates(self, rows: np.ndarray) -> Candidates:
+        at, real = self.candidate.padded(rows)
+        real &= rows[:, None] >= 0
+        return self._encode(np.where(real, self.candidate.values[at], -1), self.count_row[at], self.time[rows])
+
+    def _encode(self, article: np.ndarray, pair: np.ndarray, now: np.ndarray) -> Candidates:
+        counts, as_of = self.stored_counts[pair], self.stored_as_of[pair]
+        return transitions.candidates(article, counts, as_of, now, self.catalogue, self.use_time)
+
+
+def time_split(time: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows for training, validation and test: the last ``test`` share by time, and the ``validation`` share before."""
+    first, second = np.quantile(time, [1.0 - validation - test, 1.0 - test])
+    rows = np.arange(len(time))
+    return rows[time < first], rows[(time >= first) & (time < second)], rows[time >= second]
+
+
+def _contains(rows: np.ndarray, article: np.ndarray) -> np.ndarray:
+    """[B, C] bool: whether each of ``article`` [B, C] stands in ``rows`` [B, K] of the same line."""
+    return np.stack([np.isin(a, r) for a, r in zip(article, rows, strict=True)])
+
+
+def _like(mask: np.ndarray, tensor: Tensor) -> Tensor:
+    return torch.from_numpy(mask).to(tensor.dtype).reshape(-1, *[1] * (tensor.dim() - 1))

@@ -1,0 +1,172 @@
+"""Feature names and dtypes, how they are packed, and how one reader's features follow from their feedback.
+
+Feast takes its fields from ``READER_FEATURES`` and ``ARTICLE_FEATURES``. Offline (``snapshots``) and online (the
+collector) fold feedback with the same ``ReaderState``. The predictor refuses an artefact whose ``feature_hash``
+differs from the store's.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HISTORY_LENGTH = 50
+"""Reads kept in a reader's history, the latest by read time."""
+EMBEDDING_DIM = 64
+SESSION_GAP_MINUTES = 30
+"""A reader who was silent for longer starts a new session."""
+ACTIVE_DAYS_WINDOW = 28
+POPULARITY_HALF_LIFE_HOURS = {"clicks_hour": 1.0, "clicks_day": 24.0, "impressions_day": 24.0}
+VIEW_VERSION = 1
+HOUR, DAY = 3_600_000_000, 86_400_000_000
+"""Microseconds."""
+
+
+class Feature(NamedTuple):
+    """One stored column: ``dtype`` is one of bytes, int64, float32 and timestamp (UTC microseconds)."""
+
+    name: str
+    dtype: str
+    meaning: str
+
+
+READER_FEATURES = (
+    Feature("history", "bytes", f"the last {HISTORY_LENGTH} reads, packed by pack_history, oldest first"),
+    Feature("reads", "int64", "clicks so far"),
+    Feature("sessions", "int64", f"visits so far, split by {SESSION_GAP_MINUTES} silent minutes"),
+    Feature("active_days", "int64", "bit i: active on the reader-local day last_day - i, i < 28"),
+    Feature("last_day", "int64", "reader-local day of the latest activity, days since 1970"),
+    Feature("last_seen", "timestamp", "latest activity"),
+    Feature("gap_hours", "float32", "silent hours before the current session, 0 in the first"),
+)
+ARTICLE_FEATURES = (
+    Feature("embedding", "bytes", f"content vector, {EMBEDDING_DIM} little-endian float32"),
+    Feature("published_at", "timestamp", "publication"),
+    Feature("clicks_hour", "float32", "clicks, each halved every hour until as_of"),
+    Feature("clicks_day", "float32", "clicks, each halved every day until as_of"),
+    Feature("impressions_day", "float32", "impressions, each halved every day until as_of"),
+    Feature("as_of", "timestamp", "moment up to which the three counts are decayed"),
+)
+POPULARITY_FEATURES = ("log_clicks_hour", "log_clicks_day", "click_rate_day")
+"""What a policy sees of an article's counts, computed for the moment of the request."""
+
+
+def feature_hash() -> str:
+    """Sixteen hex digits that change whenever a stored feature's name, type, packing or meaning changes."""
+    definition = repr((VIEW_VERSION, HISTORY_LENGTH, EMBEDDING_DIM, READER_FEATURES, ARTICLE_FEATURES))
+    return hashlib.sha256(definition.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1_000_000)
+def article_key(article_id: str) -> int:
+    """The 64-bit number under which a packed history holds an article."""
+    return int.from_bytes(hashlib.blake2b(article_id.encode(), digest_size=8).digest(), "little")
+
+
+_READ = np.dtype([("key", "<u8"), ("time", "<u4"), ("dwell", "<f2")])
+_HISTORY_VERSION = b"\x01"
+
+
+def pack_history(keys: np.ndarray, seconds: np.ndarray, dwell: np.ndarray) -> bytes:
+    """Reads as bytes: a version byte, then 14 bytes a read (article key, read time in s since 1970, dwell in s)."""
+    reads = np.empty(len(keys), _READ)
+    reads["key"], reads["time"], reads["dwell"] = keys, seconds, np.minimum(dwell, 60_000)
+    return _HISTORY_VERSION + reads.tobytes()
+
+
+def unpack_history(packed: bytes | None) -> np.ndarray:
+    """The reads of ``pack_history`` as a structured array (key, time, dwell); empty for None. Raises ValueError."""
+    if not packed:
+        return np.empty(0, _READ)
+    if packed[:1] != _HISTORY_VERSION:
+        raise ValueError(f"packed history has version {packed[0]}, expected {_HISTORY_VERSION[0]}")
+    return np.frombuffer(packed, _READ, offset=1)
+
+
+def pack_embedding(embedding: np.ndarray) -> bytes:
+    return np.asarray(embedding, "<f4").tobytes()
+
+
+def unpack_embedding(packed: bytes | None) -> np.ndarray:
+    """[EMBEDDING_DIM] float32, zeros for None."""
+    return np.frombuffer(packed, "<f4") if packed else np.zeros(EMBEDDING_DIM, np.float32)
+
+
+@dataclass
+class ReaderState:
+    """A reader's features as the fold of their feedback in order of arrival.
+
+    A late event changes what it can still change (a read takes its place by read time, a day becomes active), and
+    never the order of what was known before it: sessions and gaps follow the latest activity that had arrived.
+    """
+
+    history: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """Article key -> (read time in s, dwell in s)."""
+    reads: int = 0
+    sessions: int = 0
+    active_days: int = 0
+    last_day: int = 0
+    last_seen: int | None = None
+    gap_hours: float = 0.0
+
+    def observe(self, kind: str, key: int | None, time: int, dwell: float | None, utc_offset_minutes: int = 0) -> None:
+        """Fold one event; ``time`` in microseconds, ``key`` by ``article_key``."""
+        self.remember(kind, key, time, dwell)
+        day = (time + utc_offset_minutes * 60_000_000) // DAY
+        if self.last_seen is None or day > self.last_day:
+            shift = ACTIVE_DAYS_WINDOW if self.last_seen is None else min(day - self.last_day, ACTIVE_DAYS_WINDOW)
+            self.active_days = (self.active_days << shift) & ((1 << ACTIVE_DAYS_WINDOW) - 1) | 1
+            self.last_day = day
+        elif self.last_day - day < ACTIVE_DAYS_WINDOW:
+            self.active_days |= 1 << (self.last_day - day)
+        if self.last_seen is None or time - self.last_seen > SESSION_GAP_MINUTES * 60_000_000:
+            self.sessions += 1
+            self.gap_hours = 0.0 if self.last_seen is None else (time - self.last_seen) / HOUR
+        self.last_seen = time if self.last_seen is None else max(self.last_seen, time)
+
+    def remember(self, kind: str, key: int | None, time: int, dwell: float | None) -> None:
+        """Only the read itself: for imported reads whose clock is made up."""
+        if key is None or kind not in ("click", "dwell"):
+            return
+        self.reads += kind == "click"
+        seconds, longest = self.history.get(key, (0, 0.0))
+        self.history[key] = (max(seconds, time // 1_000_000), max(longest, dwell or 0.0))
+        if len(self.history) > HISTORY_LENGTH:
+            del self.history[min(self.history, key=lambda k: (self.history[k][0], k))]
+
+    def row(self) -> dict[str, Any]:
+        """The values of READER_FEATURES by name; timestamps as int microseconds."""
+        reads = sorted((seconds, key, dwell) for key, (seconds, dwell) in self.history.items())
+        seconds, keys, dwell = zip(*reads, strict=True) if reads else ((), (), ())
+        packed = pack_history(np.array(keys, np.uint64), np.array(seconds, np.uint32), np.array(dwell, np.float32))
+        return {
+            "history": packed,
+            "reads": self.reads,
+            "sessions": self.sessions,
+            "active_days": self.active_days,
+            "last_day": self.last_day,
+            "last_seen": self.last_seen,
+            "gap_hours": float(np.float32(self.gap_hours)),
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "ReaderState":
+        """The state that ``row`` came from, able to go on folding."""
+        reads = unpack_history(row["history"])
+        history = {int(r["key"]): (int(r["time"]), float(r["dwell"])) for r in reads}
+        return cls(history, **{feature.name: row[feature.name] for feature in READER_FEATURES[1:]})
+
+
+def popularity(counts: np.ndarray, as_of: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """POPULARITY_FEATURES at ``now``: [..., 3] float32.
+
+    ``counts`` [..., 3] in the order of POPULARITY_HALF_LIFE_HOURS, decayed up to ``as_of`` (microseconds). The click
+    rate is pulled towards 5 % by 20 impressions.
+    """
+    half_lives = np.array(list(POPULARITY_HALF_LIFE_HOURS.values()))
+    hours = np.maximum(now - as_of, 0)[..., None] / HOUR
+    clicks_hour, clicks_day, impressions_day = np.moveaxis(counts * np.exp2(-hours / half_lives), -1, 0)
+    rate = (clicks_day + 1.0) / (impressions_day + 20.0)
+    return np.stack([np.log1p(clicks_hour), np.log1p(clicks_day), rate], -1).astype(np.float32)

@@ -1,0 +1,47 @@
+"""Feedback to an engagement reward, and elapsed time to a discount.
+
+The reward of a slate is what readers did with it, in clicks: ``r = sum_k sum_kind weight[kind] * feedback[k, kind]``.
+The discount follows the clock and not the number of slates: a next slate after h hours counts
+``0.5 ** (h / half_life)``, so a policy after which readers come back
+sooner is worth more (Zou et al. 2019; Cai et al. 2023).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from newsrec.events import KINDS
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """Weights in clicks for each kind of feedback, and the half-life of what comes later."""
+
+    click: float = 1.0
+    dwell_minute: float = 0.2
+    """For each minute of dwell, counted up to ``dwell_cap_seconds``."""
+    dwell_cap_seconds: float = 300.0
+    like: float = 2.0
+    share: float = 3.0
+    comment: float = 2.0
+    hide: float = -3.0
+    half_life_hours: float = 72.0
+
+    def __post_init__(self) -> None:
+        if not self.half_life_hours > 0:
+            raise ValueError(f"half_life_hours is {self.half_life_hours}, expected more than 0")
+        if self.dwell_cap_seconds < 0:
+            raise ValueError(f"dwell_cap_seconds is {self.dwell_cap_seconds}, expected 0 or more")
+
+
+def engagement(feedback: np.ndarray, config: RewardConfig) -> np.ndarray:
+    """[...] float32, in clicks, of ``feedback`` [..., kinds]: counts by kind, dwell in seconds."""
+    weights = np.array([getattr(config, kind, 0.0) for kind in KINDS], np.float32)
+    dwell = KINDS.index("dwell")
+    minutes = np.minimum(feedback[..., dwell], config.dwell_cap_seconds) / 60.0
+    return (feedback @ weights + minutes * config.dwell_minute).astype(np.float32)
+
+
+def discount(hours: np.ndarray, config: RewardConfig) -> np.ndarray:
+    """[...] float32 in (0, 1]: what a reward ``hours`` later is worth now."""
+    return np.exp2(-np.asarray(hours) / config.half_life_hours).astype(np.float32)

@@ -1,0 +1,225 @@
+"""The tensors that policies see: a reader's state, the candidates, and what followed.
+
+Letters: B rows of a batch, H reads of history, C candidates, K positions of a slate, E content numbers, X context
+features, P popularity features, F kinds of feedback. Training and serving make them with the same two functions.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from newsrec.catalogue import Catalogue
+from newsrec.features import (
+    ACTIVE_DAYS_WINDOW,
+    DAY,
+    EMBEDDING_DIM,
+    HISTORY_LENGTH,
+    HOUR,
+    POPULARITY_FEATURES,
+    READER_FEATURES,
+    popularity,
+    unpack_history,
+)
+
+CONTEXT_FEATURES = (
+    "known_reader",
+    "hour_sin",
+    "hour_cos",
+    "weekday_sin",
+    "weekday_cos",
+    "log_silent_hours",
+    "log_gap_hours",
+    "active_share",
+    "log_reads",
+    "log_sessions",
+)
+"""Hours and weekdays are the reader's own; active_share is the share of the last 28 days with a visit."""
+CONTEXT_DIM, POPULARITY_DIM = len(CONTEXT_FEATURES), len(POPULARITY_FEATURES)
+
+
+class State(NamedTuple):
+    """B readers at the moment of a request. Reads stand oldest first, padding behind them."""
+
+    history_index: Tensor
+    """[B, H] int64, the article's index in the artefact, 0 where unknown or padding."""
+    history_content: Tensor
+    """[B, H, E] float32."""
+    history_age_hours: Tensor
+    """[B, H] float32, hours before the newest read: does not depend on the time of the request."""
+    history_dwell_seconds: Tensor
+    """[B, H] float32."""
+    history_mask: Tensor
+    """[B, H] bool, True for a read."""
+    context: Tensor
+    """[B, X] float32, CONTEXT_FEATURES."""
+
+
+class Candidates(NamedTuple):
+    """C articles for each of B readers."""
+
+    article_index: Tensor
+    """[B, C] int64, 0 for an article newer than the policy's training."""
+    content: Tensor
+    """[B, C, E] float32."""
+    age_hours: Tensor
+    """[B, C] float32, since publication."""
+    popularity: Tensor
+    """[B, C, P] float32, POPULARITY_FEATURES at the moment of the request."""
+    mask: Tensor
+    """[B, C] bool, False for padding."""
+
+
+class Transitions(NamedTuple):
+    """B decisions and what followed each."""
+
+    state: State
+    candidates: Candidates
+    slate: Tensor
+    """[B, K] int64, positions in the candidates, top first; 0 where ``slate_mask`` is False."""
+    slate_mask: Tensor
+    """[B, K] bool."""
+    feedback: Tensor
+    """[B, K, F] float32, how often each of events.KINDS happened; dwell in seconds."""
+    reward: Tensor
+    """[B] float32, engagement in clicks."""
+    discount: Tensor
+    """[B] float32, worth of the next decision's return; 0 where there is none."""
+    censored: Tensor
+    """[B] bool, True where the log ends before the reader came back: not the same as never coming back."""
+    log_propensity: Tensor
+    """[B, K] float32, log probability of each shown article given those above; NaN where the log has none."""
+    return_to_go: Tensor
+    """[B] float32, reward plus the discounted rewards up to the end of the log."""
+    next_state: State | None = None
+    next_candidates: Candidates | None = None
+
+
+class Readers(NamedTuple):
+    """Stored reader features of N readers as arrays; ``last_seen`` in microseconds, -1 where never."""
+
+    key: np.ndarray  # [N, H] uint64
+    time: np.ndarray  # [N, H] uint32, seconds
+    dwell: np.ndarray  # [N, H] float32, seconds
+    length: np.ndarray  # [N] int64
+    reads: np.ndarray  # [N]
+    sessions: np.ndarray  # [N]
+    active_days: np.ndarray  # [N]
+    last_day: np.ndarray  # [N]
+    last_seen: np.ndarray  # [N]
+    gap_hours: np.ndarray  # [N]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> "Readers":
+        """From stored rows, READER_FEATURES by name, None for whatever a new reader lacks."""
+        rows = list(rows)
+        histories = [unpack_history(row["history"]) for row in rows]
+        length = np.array([len(h) for h in histories], np.int64)
+        key = np.zeros((len(rows), HISTORY_LENGTH), np.uint64)
+        time = np.zeros((len(rows), HISTORY_LENGTH), np.uint32)
+        dwell = np.zeros((len(rows), HISTORY_LENGTH), np.float32)
+        for i, h in enumerate(histories):
+            key[i, : len(h)], time[i, : len(h)], dwell[i, : len(h)] = h["key"], h["time"], h["dwell"]
+        columns = {}
+        for feature in READER_FEATURES[1:]:
+            missing, dtype = (-1, np.int64) if feature.name == "last_seen" else (0, np.float32)
+            if feature.dtype == "int64":
+                dtype = np.int64
+            values = [missing if row[feature.name] is None else row[feature.name] for row in rows]
+            columns[feature.name] = np.array(values, dtype)
+        return cls(key, time, dwell, length, **columns)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Readers":
+        """From an Arrow table with READER_FEATURES as columns."""
+        at = table.schema.get_field_index("last_seen")
+        table = table.set_column(
+            at, "last_seen", table["last_seen"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+        )
+        return cls.from_rows(table.select([feature.name for feature in READER_FEATURES]).to_pylist())
+
+    def take(self, rows: np.ndarray) -> "Readers":
+        return Readers(*(column[rows] for column in self))
+
+
+def state(
+    readers: Readers, now: np.ndarray, utc_offset_minutes: np.ndarray, catalogue: Catalogue, use_time: bool = True
+) -> State:
+    """The state of each reader at ``now`` [B] (microseconds). With ``use_time`` False, ages and context are zero."""
+    width = max(1, int(readers.length.max(initial=0)))
+    mask = np.arange(width) < readers.length[:, None]  # [B, H]
+    rows = np.where(mask, catalogue.rows_of_keys(readers.key[:, :width]), 0)  # [B, H]
+    time = readers.time[:, :width].astype(np.float64)  # [B, H]
+    ages = np.where(mask, (time.max(1, keepdims=True) - time) / 3600.0, 0.0)  # [B, H]
+    context = _context(readers, now, utc_offset_minutes)  # [B, X]
+    if not use_time:
+        ages, context[:, 1:] = np.zeros_like(ages), 0.0
+    return State(
+        torch.from_numpy(catalogue.index(rows)),
+        torch.from_numpy(catalogue.content[rows]),
+        torch.from_numpy(ages.astype(np.float32)),
+        torch.from_numpy(np.where(mask, readers.dwell[:, :width], 0).astype(np.float32)),
+        torch.from_numpy(mask),
+        torch.from_numpy(context),
+    )
+
+
+def _context(readers: Readers, now: np.ndarray, utc_offset_minutes: np.ndarray) -> np.ndarray:
+    """[B, X] float32."""
+    local = now + utc_offset_minutes.astype(np.int64) * 60_000_000
+    hour, weekday = local % DAY / HOUR, (local // DAY + 3) % 7  # 1 January 1970 was a Thursday
+    seen = readers.last_seen >= 0
+    silent = np.where(seen, np.maximum(now - readers.last_seen, 0) / HOUR, 0.0)
+    days = np.clip(local // DAY - readers.last_day, 0, ACTIVE_DAYS_WINDOW)
+    recent = (readers.active_days << days) & ((1 << ACTIVE_DAYS_WINDOW) - 1)
+    columns = [
+        readers.length > 0,
+        np.sin(2 * np.pi * hour / 24),
+        np.cos(2 * np.pi * hour / 24),
+        np.sin(2 * np.pi * weekday / 7),
+        np.cos(2 * np.pi * weekday / 7),
+        np.log1p(silent),
+        np.log1p(readers.gap_hours),
+        np.bitwise_count(recent) / ACTIVE_DAYS_WINDOW,
+        np.log1p(readers.reads),
+        np.log1p(readers.sessions),
+    ]
+    return np.stack([np.asarray(c, np.float32) for c in columns], 1)
+
+
+def candidates(
+    rows: np.ndarray,
+    counts: np.ndarray,
+    as_of: np.ndarray,
+    now: np.ndarray,
+    catalogue: Catalogue,
+    use_time: bool = True,
+) -> Candidates:
+    """The candidates at catalogue ``rows`` [B, C], -1 for padding.
+
+    ``counts`` [B, C, 3] are the stored counts decayed up to ``as_of`` [B, C]; ``now`` [B] in microseconds. With
+    ``use_time`` False, age and popularity are zero.
+    """
+    mask = rows >= 0
+    rows = np.maximum(rows, 0)
+    ages = np.maximum(now[:, None] - catalogue.published_at[rows], 0) / HOUR * (rows > 0)  # [B, C]
+    popular = popularity(counts, as_of, now[:, None])  # [B, C, P]
+    if not use_time:
+        ages, popular = np.zeros_like(ages), np.zeros_like(popular)
+    return Candidates(
+        torch.from_numpy(catalogue.index(rows)),
+        torch.from_numpy(catalogue.content[rows]),
+        torch.from_numpy(ages.astype(np.float32)),
+        torch.from_numpy(popular),
+        torch.from_numpy(mask),
+    )
+
+
+def empty_state(batch: int) -> State:
+    """The state of ``batch`` readers of whom nothing is known, at no particular time."""
+    zeros = torch.zeros(batch, 1)
+    content = torch.zeros(batch, 1, EMBEDDING_DIM)
+    return State(zeros.long(), content, zeros, zeros, zeros.bool(), torch.zeros(batch, CONTEXT_DIM))
