@@ -8,6 +8,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,11 +84,12 @@ def digest(*parts: Any) -> str:
 
 
 def _parse(text: str) -> Any:
-    """An override's value: TOML where it parses as such, else the text itself."""
+    """An override's value: TOML where it parses as such, else (a date too, which no field takes) the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return parsed["value"] if len(parsed) == 1 and not isinstance(parsed["value"], date | time) else text
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -104,13 +106,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise InvalidConfig(f"{where}: found {value!r}, expected a list")
-        return tuple(_convert(inner[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        inner = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        if len(value) != len(inner):
+            raise InvalidConfig(f"{where}: found {value!r}, expected {len(inner)} values")
+        return tuple(_convert(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(zip(inner, value, strict=True)))
     if origin is typing.Literal:
         if value not in inner:
             raise InvalidConfig(f"{where}: found {value!r}, expected one of {', '.join(map(str, inner))}")
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint is not Any and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
-        raise InvalidConfig(f"{where}: found {value!r}, expected {hint.__name__}")
+    plain = origin or hint
+    if hint is not Any and (not isinstance(value, plain) or (isinstance(value, bool) and hint is not bool)):
+        raise InvalidConfig(f"{where}: found {value!r}, expected {plain.__name__}")
     return value

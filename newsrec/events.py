@@ -127,6 +127,8 @@ def conform(table: pa.Table, name: str) -> pa.Table:
     """
     schema, columns = SCHEMAS[name], []
     for field in schema:
+        if table.column_names.count(field.name) > 1:
+            raise InvalidEvents(f"{name}: column {field.name} stands there twice, expected once")
         if field.name not in table.column_names:
             if not field.nullable:
                 found = ", ".join(table.column_names) or "no columns"
@@ -138,7 +140,7 @@ def conform(table: pa.Table, name: str) -> pa.Table:
             raise InvalidEvents(f"{name}: column {field.name} has times without a timezone, expected UTC microseconds")
         try:
             columns.append(column.cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except pa.ArrowException as error:
             found = f"{name}: column {field.name} is {column.type}"
             raise InvalidEvents(f"{found}, expected {field.type}: {error}") from None
     return pa.table(columns, schema=_nullable(schema)).combine_chunks()
@@ -162,7 +164,7 @@ def _check_articles(table: pa.Table) -> None:
     if len(pc.unique(lengths)) > 1:
         first, lengths = lengths[0].as_py(), pc.list_value_length(embedding)
         _refuse("articles", "embedding", lengths, pc.not_equal(lengths, first), f"{first} numbers as in the first row")
-    _refuse_inner("articles", "embedding", embedding, pc.invert(pc.is_finite(embedding.flatten())), "finite numbers")
+    _refuse_inner("articles", "embedding", embedding, _not(pc.is_finite(embedding.flatten())), "finite numbers")
 
 
 def _check_recommendations(table: pa.Table) -> None:
@@ -182,7 +184,7 @@ def _check_recommendations(table: pa.Table) -> None:
     unequal = pc.not_equal(counts, pc.list_value_length(slate))
     _refuse("recommendations", "propensities", counts, unequal, "one for each slate article")
     p = propensities.flatten()
-    bad = pc.invert(pc.fill_null(pc.and_(pc.greater(p, 0.0), pc.less_equal(p, 1.0)), False))
+    bad = _not(pc.and_(pc.greater(p, 0.0), pc.less_equal(p, 1.0)))
     _refuse_inner("recommendations", "propensities", propensities, bad, "a probability in (0, 1], or null for the row")
 
 
@@ -215,13 +217,19 @@ def _refuse_inner(table: str, column: str, lists: pa.ListArray, bad: pa.Array, e
         _refuse(table, column, lists, pa.array(rows), expected)
 
 
+def _not(good: pa.Array) -> pa.Array:
+    """True where ``good`` is false or null."""
+    return pc.invert(pc.fill_null(good, False))
+
+
 def _parents(lists: pa.ListArray) -> np.ndarray:
-    return pc.list_parent_indices(lists).to_numpy()
+    """The row of each element of ``lists.flatten()``, which skips what a null row covers. [N] int64"""
+    return np.repeat(np.arange(len(lists)), pc.fill_null(pc.list_value_length(lists), 0).to_numpy())
 
 
 def _row_and_value(lists: pa.ListArray) -> pa.Array:
     """Each element as the string ``row/value``, so that one hash look-up compares lists row by row."""
-    row = pc.cast(pc.list_parent_indices(lists), pa.string())
+    row = pc.cast(pa.array(_parents(lists)), pa.string())
     return pc.binary_join_element_wise(row, pc.fill_null(lists.flatten(), ""), "/")
 
 
@@ -248,11 +256,11 @@ def join(recommendations: pa.Table, feedback: pa.Table) -> np.ndarray:
 def write(log: EventLog, directory: str | Path) -> Path:
     """Validate ``log`` and write it as ``directory``, which appears whole (by rename) or not at all.
 
-    Raises InvalidEvents, and FileExistsError where ``directory`` holds something that is not an event log.
+    Raises InvalidEvents, and FileExistsError where ``directory`` holds anything but an older event log.
     """
     directory = Path(directory)
     tables = {name: validate(getattr(log, name), name) for name in SCHEMAS}
-    if directory.exists() and any(directory.iterdir()) and not (directory / "articles.parquet").exists():
+    if directory.exists() and not _only_a_log(directory):
         raise FileExistsError(f"{directory} exists and is no event log; expected a new or an empty folder")
     with whole_directory(directory) as partial:
         for name, table in tables.items():
@@ -261,24 +269,43 @@ def write(log: EventLog, directory: str | Path) -> Path:
     return directory
 
 
+def _only_a_log(directory: Path) -> bool:
+    return directory.is_dir() and {path.name for path in directory.iterdir()} <= {f"{name}.parquet" for name in SCHEMAS}
+
+
 def read(directory: str | Path) -> EventLog:
     """The validated event log in ``directory``. Raises InvalidEvents, FileNotFoundError."""
-    directory, tables, flags = Path(directory), {}, set()
+    directory, tables = Path(directory), {}
+    flags: set[str] = set()
     for name in SCHEMAS:
         path = directory / f"{name}.parquet"
         if not path.exists():
             expected = ", ".join(f"{n}.parquet" for n in SCHEMAS)
             raise FileNotFoundError(f"{path} is missing; expected a folder with {expected}")
-        try:
-            table = pq.read_table(path)
-        except pa.ArrowInvalid as error:
-            raise InvalidEvents(f"{path} is no readable Parquet file: {error}") from None
-        meta = json.loads((table.schema.metadata or {}).get(b"newsrec", b"{}"))
-        if meta.get("table", name) != name:
-            raise InvalidEvents(f"{path} holds {meta['table']}, expected {name}")
-        flags |= set(meta.get("flags", ()))
-        tables[name] = validate(table, name)
+        shards = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not shards:
+            raise InvalidEvents(f"{path} is an empty folder, expected at least one shard *.parquet")
+        parts = [_read_shard(shard, name) for shard in shards]
+        tables[name] = validate(pa.concat_tables(table for table, _ in parts), name)
+        flags.update(*(shard_flags for _, shard_flags in parts))
     return EventLog(tables["articles"], tables["recommendations"], tables["feedback"], frozenset(flags))
+
+
+def _read_shard(path: Path, name: str) -> tuple[pa.Table, list[str]]:
+    """One file conformed to the schema ``name``, and the flags in its metadata (a file of other makers has none)."""
+    try:
+        table = pq.read_table(path, partitioning=None)
+        table.validate(full=True)
+        meta = json.loads((table.schema.metadata or {}).get(b"newsrec", b"{}"))
+        holds, flags = meta.get("table", name), list(meta.get("flags", ()))
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidEvents(f"{path} is no readable Parquet file: {error}") from None
+    except (ValueError, TypeError, AttributeError):
+        found = table.schema.metadata[b"newsrec"]
+        raise InvalidEvents(f"{path}: metadata newsrec is {found!r}, expected JSON with table and flags") from None
+    if holds != name:
+        raise InvalidEvents(f"{path} holds {holds}, expected {name}")
+    return conform(table, name), flags
 
 
 def microseconds(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -20,7 +20,7 @@ def whole_directory(target: str | Path) -> Iterator[Path]:
     try:
         yield partial
         _sync(partial)
-        old = partial.with_suffix(".old")
+        old = partial.with_name(f"{partial.name}.old")
         if target.exists():
             os.rename(target, old)
         os.rename(partial, target)
