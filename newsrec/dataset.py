@@ -4,11 +4,15 @@ Features come from Feast or from ``snapshots`` and hold what had arrived by the 
 that the log holds.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from newsrec import catalogue as catalogues
+from newsrec import events
 from newsrec.catalogue import Catalogue
 from newsrec.decisions import Decisions, Ragged
 from newsrec.events import IMPORTED_POLICY, KINDS, ORDINAL_TIME, TIME, EventLog, InvalidEvents, join, microseconds
@@ -158,3 +162,16 @@ def _rows_of(wanted: pa.ChunkedArray, stored: pa.ChunkedArray, what: str) -> np.
     if found.null_count:
         raise InvalidEvents(f"{what} features are missing for {found.null_count} decisions; rebuild them")
     return found.to_numpy()
+
+
+def read(directory: str | Path, reward: RewardConfig | None = None, use_time: bool = True) -> Decisions:
+    """The decisions of a training set that the feature store wrote: log/, readers.parquet and articles.parquet.
+
+    Raises InvalidEvents and FileNotFoundError.
+    """
+    directory = Path(directory)
+    for name in ("readers.parquet", "articles.parquet"):
+        if not (directory / name).exists():
+            raise FileNotFoundError(f"{directory / name} is missing; expected a training set with log/ and features")
+    readers, articles = pq.read_table(directory / "readers.parquet"), pq.read_table(directory / "articles.parquet")
+    return build(events.read(directory / "log"), readers, articles, reward or RewardConfig(), use_time)

@@ -53,7 +53,7 @@ def draw(scores: Tensor, k: int, config: SlateConfig, generator: torch.Generator
         chosen = _epsilon_draw(scores, k, config.epsilon, generator)  # [B, K]
     else:
         chosen = _ranking(scores)[:, :k]  # [B, K]
-    mask = scores.gather(1, chosen).isfinite()  # [B, K]
+    mask = torch.arange(k) < scores.isfinite().sum(1, keepdim=True)  # [B, K]
     chosen = chosen.masked_fill(~mask, 0)
     return Slate(chosen, propensities(scores, chosen, mask, config), mask)
 
