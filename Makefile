@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV ?= .venv
+PY := $(VENV)/bin/python
+DATA ?= simulated
+TIMEZONE ?=
+KEEP ?=
+
+.PHONY: help setup demo test lint format lock clean
+
+help: ## print this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## make the environment in .venv (the other commands do it when needed)
+
+$(VENV)/.installed: requirements.lock pyproject.toml scripts/setup
+	@scripts/setup $(VENV)
+	@touch $@
+
+demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH for a real log, KEEP=1 leaves it running
+	@$(PY) scripts/demo.py --data '$(DATA)' $(if $(TIMEZONE),--timezone '$(TIMEZONE)') $(if $(KEEP),--keep)
+
+test: setup ## the tests
+	@$(PY) -m pytest
+
+lint: setup ## ruff and mypy
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: setup ## let ruff format the sources
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+lock: setup ## write requirements.lock anew from the environment
+	@(echo '# Exact versions of everything that newsrec installs (Python 3.11). Made by: make lock'; \
+	  $(VENV)/bin/pip freeze --exclude-editable | sed 's/+cpu$$//') > requirements.lock
+
+clean: ## remove the environment and everything that runs left behind
+	rm -rf $(VENV) runs build *.egg-info
