@@ -51,7 +51,7 @@ def build(
     count_row = _count_rows(candidate.values, hour, article_rows, catalogue)
     feedback = _feedback(log, recommendations, slate_rows, catalogue)
     counts = np.stack([pc.fill_null(article_rows[n], 0.0).to_numpy() for n in POPULARITY_HALF_LIFE_HOURS], 1)
-    as_of = pc.fill_null(article_rows["as_of"].cast(TIME).cast(pa.int64()), 0).to_numpy()
+    as_of = pc.fill_null(article_rows["as_of"], 0).to_numpy()
     shown = np.diff(slate.offsets)
     logged = zip(recommendations["propensities"].to_pylist(), shown, strict=True)
     propensity = [np.full(n, np.nan) if p is None else p for p, n in logged]
@@ -68,7 +68,7 @@ def build(
         Readers.from_table(reader_rows.take(pa.array(at))),
         candidate,
         counts.astype(np.float64),
-        as_of.astype(np.int64),
+        as_of,
         count_row,
         slate,
         feedback,

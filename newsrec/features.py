@@ -25,7 +25,10 @@ HOUR, DAY = 3_600_000_000, 86_400_000_000
 
 
 class Feature(NamedTuple):
-    """One stored column: ``dtype`` is one of bytes, int64, float32 and timestamp (UTC microseconds)."""
+    """One stored column: ``dtype`` is one of bytes, int64 and float32.
+
+    Moments are int64 microseconds since 1970 UTC: Feast's own timestamp type keeps whole seconds online.
+    """
 
     name: str
     dtype: str
@@ -38,16 +41,16 @@ READER_FEATURES = (
     Feature("sessions", "int64", f"visits so far, split by {SESSION_GAP_MINUTES} silent minutes"),
     Feature("active_days", "int64", "bit i: active on the reader-local day last_day - i, i < 28"),
     Feature("last_day", "int64", "reader-local day of the latest activity, days since 1970"),
-    Feature("last_seen", "timestamp", "latest activity"),
+    Feature("last_seen", "int64", "latest activity, microseconds"),
     Feature("gap_hours", "float32", "silent hours before the current session, 0 in the first"),
 )
 ARTICLE_FEATURES = (
     Feature("embedding", "bytes", f"content vector, {EMBEDDING_DIM} little-endian float32"),
-    Feature("published_at", "timestamp", "publication"),
+    Feature("published_at", "int64", "publication, microseconds"),
     Feature("clicks_hour", "float32", "clicks, each halved every hour until as_of"),
     Feature("clicks_day", "float32", "clicks, each halved every day until as_of"),
     Feature("impressions_day", "float32", "impressions, each halved every day until as_of"),
-    Feature("as_of", "timestamp", "moment up to which the three counts are decayed"),
+    Feature("as_of", "int64", "moment up to which the three counts are decayed, microseconds"),
 )
 POPULARITY_FEATURES = ("log_clicks_hour", "log_clicks_day", "click_rate_day")
 """What a policy sees of an article's counts, computed for the moment of the request."""
@@ -137,7 +140,7 @@ class ReaderState:
             del self.history[min(self.history, key=lambda k: (self.history[k][0], k))]
 
     def row(self) -> dict[str, Any]:
-        """The values of READER_FEATURES by name; timestamps as int microseconds."""
+        """The values of READER_FEATURES by name."""
         reads = sorted((seconds, key, dwell) for key, (seconds, dwell) in self.history.items())
         seconds, keys, dwell = zip(*reads, strict=True) if reads else ((), (), ())
         packed = pack_history(np.array(keys, np.uint64), np.array(seconds, np.uint32), np.array(dwell, np.float32))

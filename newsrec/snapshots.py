@@ -88,9 +88,9 @@ def article_snapshots(log: EventLog) -> pa.Table:
         "article_id": ids.take(pa.array(which[order])),
         "event_timestamp": pa.array(times[order]).cast(TIME),
         "embedding": pa.array([embeddings[i] for i in which[order]], pa.binary()),
-        "published_at": pa.array(published[which[order]]).cast(TIME),
+        "published_at": pa.array(published[which[order]]),
         **{name: pa.array(values[order]) for name, values in columns.items()},
-        "as_of": pa.array(times[order]).cast(TIME),
+        "as_of": pa.array(times[order]),
     }
     return pa.table(table, schema=_schema("article_id", ARTICLE_FEATURES))
 
@@ -156,6 +156,6 @@ def point_in_time(moments: pa.Table, snapshots: pa.Table, key: str) -> pa.Table:
 
 
 def _schema(key: str, features: tuple[Feature, ...]) -> pa.Schema:
-    types = {"bytes": pa.binary(), "int64": pa.int64(), "float32": pa.float32(), "timestamp": TIME}
+    types = {"bytes": pa.binary(), "int64": pa.int64(), "float32": pa.float32()}
     columns = [(feature.name, types[feature.dtype]) for feature in features]
     return pa.schema([(key, pa.string()), ("event_timestamp", TIME), *columns])

@@ -125,9 +125,8 @@ class Readers(NamedTuple):
             key[i, : len(h)], time[i, : len(h)], dwell[i, : len(h)] = h["key"], h["time"], h["dwell"]
         columns = {}
         for feature in READER_FEATURES[1:]:
-            missing, dtype = (-1, np.int64) if feature.name == "last_seen" else (0, np.float32)
-            if feature.dtype == "int64":
-                dtype = np.int64
+            missing = -1 if feature.name == "last_seen" else 0
+            dtype = np.int64 if feature.dtype == "int64" else np.float32
             values = [missing if row[feature.name] is None else row[feature.name] for row in rows]
             columns[feature.name] = np.array(values, dtype)
         return cls(key, time, dwell, length, **columns)
@@ -135,10 +134,6 @@ class Readers(NamedTuple):
     @classmethod
     def from_table(cls, table: pa.Table) -> "Readers":
         """From an Arrow table with READER_FEATURES as columns."""
-        at = table.schema.get_field_index("last_seen")
-        table = table.set_column(
-            at, "last_seen", table["last_seen"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-        )
         return cls.from_rows(table.select([feature.name for feature in READER_FEATURES]).to_pylist())
 
     def take(self, rows: np.ndarray) -> "Readers":
