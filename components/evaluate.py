@@ -1,0 +1,24 @@
+"""Every trained policy and the incumbent on the same decisions."""
+
+from kfp import dsl
+
+from components import component
+
+
+@component
+def evaluate(
+    training_set: dsl.Input[dsl.Dataset],
+    models: dsl.Input[list[dsl.Model]],
+    releases: str,
+    incumbent: str,
+    code: str,
+    winner: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    report: dsl.Output[dsl.Markdown],
+):
+    """Choose the winner on validation decisions and compare all on test decisions; ``incumbent`` is a version."""
+    from newsrec import judging
+
+    judging.evaluate_to(
+        training_set.path, [m.path for m in models], releases, incumbent, winner.path, metrics.path, report.path
+    )

@@ -1,0 +1,13 @@
+"""The winner becomes the served release. Never cached: KFP's cache does not see what is served."""
+
+from kfp import dsl
+
+from components import component
+
+
+@component
+def publish(winner: dsl.Input[dsl.Model], releases: str, incumbent: str, run: str) -> str:
+    """Publish under an immutable version, unless the release is no longer ``incumbent``; returns the version."""
+    from newsrec.releases import publish_artifact
+
+    return publish_artifact(releases, winner.path, incumbent, run)
