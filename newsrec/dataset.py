@@ -38,6 +38,8 @@ def build(
     recommendations = recommendations.sort_by([("time", "ascending"), ("request_id", "ascending")])
     if not recommendations.num_rows:
         raise InvalidEvents("recommendations: found no decision (only imported reads), expected logged slates")
+    if not pc.any(pc.greater(pc.list_value_length(recommendations["slate"]), 0)).as_py():
+        raise InvalidEvents("recommendations: every slate is empty, expected at least one article that was shown")
     catalogue = catalogues.from_articles(log.articles)
     time = microseconds(recommendations["time"])
     users = recommendations["user_id"].combine_chunks().dictionary_encode()

@@ -22,8 +22,9 @@ class Ragged(NamedTuple):
     offsets: np.ndarray
 
     def padded(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions in ``values`` of the lists ``rows`` and the mask of what is real, both [B, longest]."""
-        start, length = self.offsets[rows], np.diff(self.offsets)[rows]
+        """Positions in ``values`` of the lists ``rows`` (-1: no list), and the mask of what is real: [B, longest]."""
+        start = self.offsets[rows]
+        length = np.where(rows >= 0, self.offsets[rows + 1] - start, 0)
         step = np.arange(max(1, length.max(initial=0)))
         mask = step < length[:, None]
         return np.where(mask, start[:, None] + step, 0), mask
@@ -55,7 +56,7 @@ class Decisions:
     candidate: Ragged  # rows of the catalogue
     stored_counts: np.ndarray  # [M, 3] float64, distinct pairs of article and hour
     stored_as_of: np.ndarray  # [M] int64
-    count_row: np.ndarray  # one entry a candidate: its row in stored_counts, -1 where the store has none
+    count_row: np.ndarray  # one entry a candidate: its row in stored_counts
     slate: Ragged  # positions in the candidates
     feedback: np.ndarray  # [S, F] float32, one row a shown article
     propensity: np.ndarray  # [S] float32, NaN where not logged
@@ -98,11 +99,11 @@ class Decisions:
         candidates = self._encode(article, order[pair], self.time[rows])
         slot, shown = self.slate.padded(rows)
         clicked = shown & (self.feedback[slot, KINDS.index("click")] > 0)  # [B, K]
-        at = self.candidate.offsets[rows][:, None] + self.slate.values[slot]
-        clicked_rows = np.where(clicked, self.candidate.values[at], -2)  # [B, K]
+        at = np.where(clicked, self.candidate.offsets[rows][:, None] + self.slate.values[slot], 0)
+        clicked_rows = np.where(clicked, self.candidate.values[at], 0)  # [B, K]
         readers = self.readers.take(rows)
         known = np.arange(readers.key.shape[1]) < readers.length[:, None]  # [B, H]
-        read_rows = np.where(known, self.catalogue.rows_of_keys(readers.key), -2)
+        read_rows = np.where(known, self.catalogue.rows_of_keys(readers.key), 0)  # [B, H]
         return Pool(
             self._state(rows),
             candidates,
@@ -135,7 +136,6 @@ class Decisions:
 
     def _candidates(self, rows: np.ndarray) -> Candidates:
         at, real = self.candidate.padded(rows)
-        real &= rows[:, None] >= 0
         return self._encode(np.where(real, self.candidate.values[at], -1), self.count_row[at], self.time[rows])
 
     def _encode(self, article: np.ndarray, pair: np.ndarray, now: np.ndarray) -> Candidates:
@@ -144,15 +144,20 @@ class Decisions:
 
 
 def time_split(time: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows for training, validation and test: the last ``test`` share by time, and the ``validation`` share before."""
-    first, second = np.quantile(time, [1.0 - validation - test, 1.0 - test])
-    rows = np.arange(len(time))
+    """Rows for training, validation and test: the last ``test`` share by time, and the ``validation`` share before.
+
+    Decisions of one moment stay together, in the later part.
+    """
+    ordered, n = np.sort(time), len(time)
+    starts = (n - round(share * n) for share in (validation + test, test))
+    first, second = (ordered[start] if start < n else np.inf for start in starts)
+    rows = np.arange(n)
     return rows[time < first], rows[(time >= first) & (time < second)], rows[time >= second]
 
 
 def _contains(rows: np.ndarray, article: np.ndarray) -> np.ndarray:
     """[B, C] bool: whether each of ``article`` [B, C] stands in ``rows`` [B, K] of the same line."""
-    return np.stack([np.isin(a, r) for a, r in zip(article, rows, strict=True)])
+    return (article[:, :, None] == rows[:, None, :]).any(2)
 
 
 def _like(mask: np.ndarray, tensor: Tensor) -> Tensor:

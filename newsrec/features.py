@@ -58,7 +58,9 @@ POPULARITY_FEATURES = ("log_clicks_hour", "log_clicks_day", "click_rate_day")
 
 def feature_hash() -> str:
     """Sixteen hex digits that change whenever a stored feature's name, type, packing or meaning changes."""
-    definition = repr((VIEW_VERSION, HISTORY_LENGTH, EMBEDDING_DIM, READER_FEATURES, ARTICLE_FEATURES))
+    packing = (_HISTORY_VERSION, _READ.descr, HISTORY_LENGTH, EMBEDDING_DIM)
+    windows = (SESSION_GAP_MINUTES, ACTIVE_DAYS_WINDOW, POPULARITY_HALF_LIFE_HOURS)
+    definition = repr((VIEW_VERSION, packing, windows, READER_FEATURES, ARTICLE_FEATURES))
     return hashlib.sha256(definition.encode()).hexdigest()[:16]
 
 

@@ -25,8 +25,8 @@ class SlateConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.epsilon <= 1.0:
             raise ValueError(f"epsilon is {self.epsilon}, expected a probability in [0, 1]")
-        if not self.temperature > 0.0:
-            raise ValueError(f"temperature is {self.temperature}, expected more than 0")
+        if not 1e-6 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature is {self.temperature}, expected 1e-6 or more (below that, use greedy)")
 
 
 class Slate(NamedTuple):
@@ -43,17 +43,19 @@ class Slate(NamedTuple):
 def draw(scores: Tensor, k: int, config: SlateConfig, generator: torch.Generator | None = None) -> Slate:
     """Slates of ``k`` from ``scores`` [B, C], minus infinity where there is no candidate.
 
-    ``generator`` is required by the methods that explore.
+    ``generator`` is required by the methods that explore. Raises ValueError for scores that are NaN or plus infinity.
     """
-    k = min(k, scores.shape[1])
+    if not (scores < torch.inf).all():
+        raise ValueError("scores hold NaN or plus infinity, expected finite numbers or minus infinity")
+    scores, k = scores.double(), min(k, scores.shape[1])
     if config.method == "plackett_luce":  # Gumbel top-k draws without replacement (Kool et al. 2019)
-        noise = -torch.empty(scores.shape, dtype=torch.float64).exponential_(generator=generator).log()
-        chosen = _ranking(scores.double() / config.temperature + noise)[:, :k]  # [B, K]
+        noise = -torch.empty_like(scores).exponential_(generator=generator).log()
+        chosen = _ranking(scores / config.temperature + noise)[:, :k]  # [B, K]
     elif config.method == "epsilon":
         chosen = _epsilon_draw(scores, k, config.epsilon, generator)  # [B, K]
     else:
         chosen = _ranking(scores)[:, :k]  # [B, K]
-    mask = torch.arange(k) < scores.isfinite().sum(1, keepdim=True)  # [B, K]
+    mask = torch.arange(k, device=scores.device) < scores.isfinite().sum(1, keepdim=True)  # [B, K]
     chosen = chosen.masked_fill(~mask, 0)
     return Slate(chosen, propensities(scores, chosen, mask, config), mask)
 
@@ -61,37 +63,44 @@ def draw(scores: Tensor, k: int, config: SlateConfig, generator: torch.Generator
 def propensities(scores: Tensor, chosen: Tensor, mask: Tensor, config: SlateConfig) -> Tensor:
     """[B, K] float64: the probability that ``config`` puts each article where ``chosen`` has it, given those above it.
 
-    ``chosen`` and ``mask`` as in ``Slate``, for any slate, drawn by this policy or by another.
+    ``chosen`` and ``mask`` as in ``Slate``, for any slate, drawn by this policy or by another; 0 for an article that is
+    no candidate here or stands further up already.
     """
-    left = scores.double().clone()  # [B, C]
-    result = torch.ones(chosen.shape, dtype=torch.float64)
+    left = scores.double()  # [B, C]
+    result = torch.ones_like(chosen, dtype=torch.float64)
     for position in range(chosen.shape[1]):
         pick = chosen[:, position : position + 1]  # [B, 1]
+        possible = left.gather(1, pick).isfinite()  # [B, 1]
         if config.method == "plackett_luce":
             p = (left / config.temperature).softmax(1).gather(1, pick)  # [B, 1]
         else:
-            best = (_ranking(left)[:, :1] == pick).double()  # [B, 1]
-            remaining = left.isfinite().sum(1, keepdim=True)  # [B, 1]
             epsilon = config.epsilon if config.method == "epsilon" else 0.0
-            p = (1.0 - epsilon) * best + epsilon / remaining.clamp(min=1)
+            remaining = left.isfinite().sum(1, keepdim=True).clamp(min=1)  # [B, 1]
+            p = (1.0 - epsilon) * (_best(left) == pick) + epsilon / remaining  # [B, 1]
         shown = mask[:, position : position + 1]  # [B, 1]
-        result[:, position] = torch.where(shown, p, 1.0).squeeze(1)
+        result[:, position] = torch.where(shown, torch.where(possible, p, 0.0), 1.0).squeeze(1)
         left = left.scatter(1, pick, torch.where(shown, -torch.inf, left.gather(1, pick)))
     return result
 
 
 def _epsilon_draw(scores: Tensor, k: int, epsilon: float, generator: torch.Generator | None) -> Tensor:
     """[B, K] int64: at each position the best that is left, or with probability epsilon any that is left."""
-    left, picks = scores.double().clone(), []
-    for _ in range(k):
-        uniform = torch.rand(scores.shape, generator=generator, dtype=torch.float64).masked_fill(~left.isfinite(), -1.0)
-        explore = torch.rand(len(scores), 1, generator=generator, dtype=torch.float64) < epsilon  # [B, 1]
-        pick = torch.where(explore, uniform.argmax(1, keepdim=True), _ranking(left)[:, :1])  # [B, 1]
-        picks.append(pick)
+    left = scores
+    chosen = torch.empty(len(scores), k, dtype=torch.int64, device=scores.device)
+    for position in range(k):
+        uniform = torch.empty_like(scores).uniform_(generator=generator).masked_fill(~left.isfinite(), -1.0)
+        explore = torch.empty_like(scores[:, :1]).uniform_(generator=generator) < epsilon  # [B, 1]
+        pick = torch.where(explore, uniform.argmax(1, keepdim=True), _best(left))  # [B, 1]
+        chosen[:, position] = pick.squeeze(1)
         left = left.scatter(1, pick, -torch.inf)
-    return torch.cat(picks, 1)
+    return chosen
 
 
 def _ranking(scores: Tensor) -> Tensor:
     """[B, C] int64, best first; ties in the order of the candidates."""
     return scores.sort(dim=1, descending=True, stable=True).indices
+
+
+def _best(scores: Tensor) -> Tensor:
+    """[B, 1] int64, the head of ``_ranking``: of equal scores the first."""
+    return scores.argmax(1, keepdim=True)

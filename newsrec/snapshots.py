@@ -125,9 +125,14 @@ def latest(snapshots: pa.Table, key: str, values: pa.Array, times: np.ndarray) -
 
 
 def decision_moments(log: EventLog) -> pa.Table:
-    """Columns row_id (the request), user_id and event_timestamp: the moments at which reader features are needed."""
+    """Columns row_id (the request), user_id and event_timestamp: the moments at which reader features are needed.
+
+    They stand a microsecond before the decisions: a log that stamps a slate's impressions like the slate itself would
+    else tell the decision of its own outcome.
+    """
     decisions = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
-    return decisions.select(["request_id", "user_id", "time"]).rename_columns(["row_id", "user_id", "event_timestamp"])
+    times = pa.array(microseconds(decisions["time"]) - 1).cast(TIME)
+    return pa.table({"row_id": decisions["request_id"], "user_id": decisions["user_id"], "event_timestamp": times})
 
 
 def article_moments(log: EventLog) -> pa.Table:
