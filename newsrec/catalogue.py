@@ -69,6 +69,11 @@ class Catalogue:
         """[n] int64 rows of ``article_ids``, 0 where unknown."""
         return np.array([self._row_by_id.get(a, 0) for a in article_ids], np.int64)
 
+    def rows_of_ids(self, article_ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        """``rows`` for a whole column, null being unknown."""
+        found = pc.index_in(article_ids, value_set=self.articles["article_id"], skip_nulls=True)
+        return pc.fill_null(found, -1).to_numpy().astype(np.int64) + 1
+
     def rows_of_keys(self, keys: np.ndarray) -> np.ndarray:
         """Rows of the keys in a packed history, any shape, 0 where unknown."""
         known, rows = self._sorted_keys

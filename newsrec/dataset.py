@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from newsrec import catalogue as catalogues
 from newsrec import events
 from newsrec.catalogue import Catalogue
-from newsrec.decisions import Decisions, Ragged
+from newsrec.decisions import Decisions, Ragged, StoredCounts
 from newsrec.events import IMPORTED_POLICY, KINDS, ORDINAL_TIME, TIME, EventLog, InvalidEvents, join, microseconds
 from newsrec.features import HOUR, POPULARITY_HALF_LIFE_HOURS
 from newsrec.reward import RewardConfig, discount, engagement
@@ -27,9 +27,9 @@ def build(
 ) -> Decisions:
     """The decisions of ``log`` with the point-in-time features that belong to ``decision_moments``/``article_moments``.
 
-    ``reader_rows`` carries row_id and READER_FEATURES, ``article_rows`` article_id, event_timestamp and
-    ARTICLE_FEATURES, in any order. Raises InvalidEvents where a row is missing, where the log holds no decision, and
-    where its times are made up and ``use_time`` asks for features of time.
+    ``reader_rows`` carries row_id and READER_FEATURES, ``article_rows`` article_id, event_timestamp, the decayed counts
+    and as_of, in any order. Raises InvalidEvents where a row is missing, where the log shows no article, and where its
+    times are made up and ``use_time`` asks for features of time.
     """
     if use_time and ORDINAL_TIME in log.flags:
         wanted = "age, popularity, hour, session gaps and active days need a clock"
@@ -42,101 +42,102 @@ def build(
         raise InvalidEvents("recommendations: every slate is empty, expected at least one article that was shown")
     catalogue = catalogues.from_articles(log.articles)
     time = microseconds(recommendations["time"])
-    users = recommendations["user_id"].combine_chunks().dictionary_encode()
-    user = (users.combine_chunks() if isinstance(users, pa.ChunkedArray) else users).indices.to_numpy().astype(np.int64)
+    user = pc.rank(recommendations["user_id"], tiebreaker="dense").to_numpy().astype(np.int64) - 1
     offset = pc.struct_field(recommendations["context"].combine_chunks(), "utc_offset_minutes")
-    at = _rows_of(recommendations["request_id"], reader_rows["row_id"], "reader")
-    candidate = _ragged(recommendations["candidates"], catalogue)
-    slate_rows = _ragged(recommendations["slate"], catalogue)
-    slate = Ragged(_positions(slate_rows, candidate, len(catalogue.ids)), slate_rows.offsets)
-    hour = np.repeat(time // HOUR, np.diff(candidate.offsets))
-    count_row = _count_rows(candidate.values, hour, article_rows, catalogue)
-    feedback = _feedback(log, recommendations, slate_rows, catalogue)
-    counts = np.stack([pc.fill_null(article_rows[n], 0.0).to_numpy() for n in POPULARITY_HALF_LIFE_HOURS], 1)
-    as_of = pc.fill_null(article_rows["as_of"], 0).to_numpy()
-    shown = np.diff(slate.offsets)
-    logged = zip(recommendations["propensities"].to_pylist(), shown, strict=True)
-    propensity = [np.full(n, np.nan) if p is None else p for p, n in logged]
-    rewards = np.bincount(np.repeat(np.arange(len(time)), shown), engagement(feedback, reward), len(time))
+    candidate, slate = (_ragged(recommendations[name], catalogue) for name in ("candidates", "slate"))
+    position = _find((slate.row, slate.values), (candidate.row, candidate.values)) - candidate.offsets[slate.row]
+    stored, count_row = _stored_counts(candidate.values, time[candidate.row] // HOUR, article_rows, catalogue)
+    feedback = _feedback(log, recommendations, slate, catalogue)
+    rewards = np.bincount(slate.row, engagement(feedback, reward), len(time))
     next_row = _next_rows(user, time)
     gap = np.where(next_row >= 0, time[next_row] - time, 0) / HOUR
     worth = discount(gap, reward) * (next_row >= 0)
     return Decisions(
-        catalogue,
-        use_time,
-        time,
-        user,
-        pc.fill_null(offset, 0).to_numpy(zero_copy_only=False).astype(np.int64),
-        Readers.from_table(reader_rows.take(pa.array(at))),
-        candidate,
-        counts.astype(np.float64),
-        as_of,
-        count_row,
-        slate,
-        feedback,
-        np.concatenate(propensity).astype(np.float32),
-        rewards.astype(np.float32),
-        next_row,
-        worth.astype(np.float32),
-        _returns(rewards, worth, next_row),
+        catalogue=catalogue,
+        use_time=use_time,
+        time=time,
+        user=user,
+        utc_offset=pc.fill_null(offset, 0).to_numpy().astype(np.int64),
+        readers=_readers(recommendations["request_id"], reader_rows),
+        candidate=candidate,
+        stored=stored,
+        count_row=count_row,
+        slate=Ragged(position, slate.offsets),
+        feedback=feedback,
+        propensity=_propensities(recommendations["propensities"], slate),
+        reward=rewards.astype(np.float32),
+        next_row=next_row,
+        discount=worth.astype(np.float32),
+        return_to_go=_returns(rewards, worth, next_row),
     )
 
 
 def from_log(log: EventLog, reward: RewardConfig | None = None, use_time: bool = True) -> Decisions:
     """``build`` with the library's own point-in-time join: for tests, the simulator, and logs without a store."""
     readers = point_in_time(decision_moments(log), reader_snapshots(log), "user_id")
-    articles = point_in_time(article_moments(log), article_snapshots(log), "article_id")
+    counts = article_snapshots(log).drop_columns(["embedding", "published_at"])
+    articles = point_in_time(article_moments(log), counts, "article_id")
     return build(log, readers, articles, reward or RewardConfig(), use_time)
 
 
 def _ragged(lists: pa.ChunkedArray, catalogue: Catalogue) -> Ragged:
+    """Lists of article ids as rows of the catalogue."""
     lists = lists.combine_chunks()
-    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())])
-    rows = catalogue.rows(lists.flatten().to_pylist())
+    ids = lists.flatten()
+    rows = catalogue.rows_of_ids(ids)
     if not rows.all():
-        missing = lists.flatten()[int(np.argmin(rows))].as_py()
+        missing = ids[int(np.argmin(rows))].as_py()
         raise InvalidEvents(f"recommendations name the article {missing!r}, which articles.parquet does not hold")
-    return Ragged(rows, offsets.astype(np.int64))
+    return Ragged(rows, np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]))
 
 
-def _positions(slate: Ragged, candidate: Ragged, articles: int) -> np.ndarray:
-    """For each shown article its position among the candidates of its own decision."""
-    pair = np.repeat(np.arange(len(candidate.offsets) - 1), np.diff(candidate.offsets)) * articles + candidate.values
-    shown = np.repeat(np.arange(len(slate.offsets) - 1), np.diff(slate.offsets))
-    order = np.argsort(pair)
-    found = order[np.searchsorted(pair[order], shown * articles + slate.values)]
-    return found - candidate.offsets[shown]
+def _find(wanted: tuple[np.ndarray, np.ndarray], stored: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """For each pair of numbers in ``wanted`` its place among the pairs ``stored``, -1 where it is missing. int64"""
+    start = min(wanted[1].min(initial=0), stored[1].min(initial=0))
+    span = max(wanted[1].max(initial=0), stored[1].max(initial=0)) - start + 1
+    pairs, among = (pa.array(first * span + second - start) for first, second in (wanted, stored))
+    return pc.fill_null(pc.index_in(pairs, value_set=among), -1).to_numpy().astype(np.int64)
 
 
-def _count_rows(article: np.ndarray, hour: np.ndarray, stored: pa.Table, catalogue: Catalogue) -> np.ndarray:
-    """For each candidate the row of ``stored`` with its counts at its hour."""
-    stored_hour = microseconds(stored["event_timestamp"].cast(TIME)) // HOUR
-    stored_article = catalogue.rows(stored["article_id"].to_pylist())
-    start = stored_hour.min(initial=0)
-    span = int(max(stored_hour.max(initial=0), hour.max(initial=0)) - start + 1)
-    pair = stored_article * span + stored_hour - start
-    wanted = article * span + hour - start
-    order = np.argsort(pair)
-    at = order[np.minimum(np.searchsorted(pair[order], wanted), len(pair) - 1)]
-    if (pair[at] != wanted).any():
-        raise InvalidEvents(f"article features are missing for {(pair[at] != wanted).sum()} candidates; rebuild them")
-    return at
+def _stored_counts(
+    article: np.ndarray, hour: np.ndarray, article_rows: pa.Table, catalogue: Catalogue
+) -> tuple[StoredCounts, np.ndarray]:
+    """The stored counts that candidates need, and for each candidate (``article`` at ``hour``) its row in them."""
+    columns = ["article_id", "event_timestamp", *POPULARITY_HALF_LIFE_HOURS, "as_of"]
+    rows = article_rows.select(columns).sort_by([("event_timestamp", "ascending"), ("article_id", "ascending")])
+    stored_article = catalogue.rows_of_ids(rows["article_id"])
+    stored_hour = microseconds(rows["event_timestamp"].cast(TIME)) // HOUR
+    found = _find((article, hour), (stored_article, stored_hour))
+    if (found < 0).any():
+        raise InvalidEvents(f"article features are missing for {(found < 0).sum()} candidates; rebuild them")
+    used, count_row = np.unique(found, return_inverse=True)
+    counts = np.stack([pc.fill_null(rows[n], 0.0).to_numpy() for n in POPULARITY_HALF_LIFE_HOURS], 1)
+    as_of = pc.fill_null(rows["as_of"], 0).to_numpy()
+    return StoredCounts(stored_article[used], stored_hour[used], counts[used], as_of[used]), count_row
+
+
+def _readers(requests: pa.ChunkedArray, reader_rows: pa.Table) -> Readers:
+    found = pc.index_in(requests, value_set=reader_rows["row_id"])
+    if found.null_count:
+        raise InvalidEvents(f"reader features are missing for {found.null_count} decisions; rebuild them")
+    return Readers.from_table(reader_rows.take(found))
 
 
 def _feedback(log: EventLog, recommendations: pa.Table, shown: Ragged, catalogue: Catalogue) -> np.ndarray:
     """[S, F] float32: counts by kind for each shown article, dwell in seconds."""
-    decision = join(recommendations, log.feedback)
-    article = catalogue.rows([a or "" for a in log.feedback["article_id"].to_pylist()])
-    row = np.repeat(np.arange(len(shown.offsets) - 1), np.diff(shown.offsets))
-    pair = row * len(catalogue.ids) + shown.values
-    order = np.argsort(pair)
-    wanted = decision * len(catalogue.ids) + article
-    at = order[np.minimum(np.searchsorted(pair[order], wanted), len(pair) - 1)]
-    good = (decision >= 0) & (article > 0) & (pair[at] == wanted)
+    happened = (join(recommendations, log.feedback), catalogue.rows_of_ids(log.feedback["article_id"]))
+    at = _find(happened, (shown.row, shown.values))
     kind = pc.index_in(log.feedback["kind"], value_set=pa.array(KINDS)).to_numpy()
     amount = np.where(kind == KINDS.index("dwell"), pc.fill_null(log.feedback["dwell_seconds"], 0).to_numpy(), 1.0)
-    result = np.zeros((len(pair), len(KINDS)), np.float32)
-    np.add.at(result, (at[good], kind[good]), amount[good])
+    cell, count = at * len(KINDS) + kind, len(shown.values) * len(KINDS)
+    return np.bincount(cell[at >= 0], amount[at >= 0], count).reshape(-1, len(KINDS)).astype(np.float32)
+
+
+def _propensities(logged: pa.ChunkedArray, shown: Ragged) -> np.ndarray:
+    """[S] float32, NaN for the slates whose propensities were not logged."""
+    logged = logged.combine_chunks()
+    result = np.full(len(shown.values), np.nan, np.float32)
+    result[logged.is_valid().to_numpy(zero_copy_only=False)[shown.row]] = logged.flatten().to_numpy()
     return result
 
 
@@ -157,13 +158,6 @@ def _returns(reward: np.ndarray, worth: np.ndarray, next_row: np.ndarray) -> np.
         if next_row[row] >= 0:
             total[row] += worth[row] * total[next_row[row]]
     return total.astype(np.float32)
-
-
-def _rows_of(wanted: pa.ChunkedArray, stored: pa.ChunkedArray, what: str) -> np.ndarray:
-    found = pc.index_in(wanted, value_set=stored.combine_chunks())
-    if found.null_count:
-        raise InvalidEvents(f"{what} features are missing for {found.null_count} decisions; rebuild them")
-    return found.to_numpy()
 
 
 def read(directory: str | Path, reward: RewardConfig | None = None, use_time: bool = True) -> Decisions:

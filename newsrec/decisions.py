@@ -1,6 +1,6 @@
 """A whole log as decisions: compact arrays from which batches of ``Transitions`` are gathered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -29,6 +29,20 @@ class Ragged(NamedTuple):
         mask = step < length[:, None]
         return np.where(mask, start[:, None] + step, 0), mask
 
+    @property
+    def row(self) -> np.ndarray:
+        """For each value the number of its list."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+
+class StoredCounts(NamedTuple):
+    """M pairs of an article and a full hour, in order of the hour, with the counts known at that hour."""
+
+    article: np.ndarray  # [M] int64, rows of the catalogue
+    hour: np.ndarray  # [M] int64, hours since 1970
+    counts: np.ndarray  # [M, 3] float32, decayed up to as_of
+    as_of: np.ndarray  # [M] int64, microseconds
+
 
 class Pool(NamedTuple):
     """B decisions with every article that was a candidate of anyone within the same full hour."""
@@ -54,9 +68,8 @@ class Decisions:
     utc_offset: np.ndarray  # [N] int64, minutes
     readers: Readers
     candidate: Ragged  # rows of the catalogue
-    stored_counts: np.ndarray  # [M, 3] float64, distinct pairs of article and hour
-    stored_as_of: np.ndarray  # [M] int64
-    count_row: np.ndarray  # one entry a candidate: its row in stored_counts
+    stored: StoredCounts
+    count_row: np.ndarray  # one entry a candidate: its row in ``stored``
     slate: Ragged  # positions in the candidates
     feedback: np.ndarray  # [S, F] float32, one row a shown article
     propensity: np.ndarray  # [S] float32, NaN where not logged
@@ -92,11 +105,10 @@ class Decisions:
 
     def pool(self, rows: np.ndarray) -> Pool:
         """``rows`` with the pool of their hour: the articles of a full ranking."""
-        hour, order, offsets = self._hourly
-        group = np.searchsorted(hour, self.time[rows] // HOUR)
-        pair, real = Ragged(order, offsets).padded(group)  # [B, C]
-        article = np.where(real, self._pair_article[order[pair]], -1)
-        candidates = self._encode(article, order[pair], self.time[rows])
+        hours, pairs = self._hourly
+        pair, real = pairs.padded(np.searchsorted(hours, self.time[rows] // HOUR))  # [B, C]
+        article = np.where(real, pairs.values[pair], -1)  # [B, C]
+        candidates = self._encode(article, pair, self.time[rows])
         slot, shown = self.slate.padded(rows)
         clicked = shown & (self.feedback[slot, KINDS.index("click")] > 0)  # [B, K]
         at = np.where(clicked, self.candidate.offsets[rows][:, None] + self.slate.values[slot], 0)
@@ -112,21 +124,28 @@ class Decisions:
             torch.from_numpy(article),
         )
 
-    @cached_property
-    def _pair_article(self) -> np.ndarray:
-        """[M] catalogue row of each stored pair of article and hour."""
-        article = np.zeros(len(self.stored_as_of), np.int64)
-        article[self.count_row] = self.candidate.values
-        return article
+    def pool_size(self, rows: np.ndarray) -> np.ndarray:
+        """[B] articles in the pool of each row's hour."""
+        hours, pairs = self._hourly
+        return np.diff(pairs.offsets)[np.searchsorted(hours, self.time[rows] // HOUR)]
+
+    def numbered_by(self, catalogue: Catalogue) -> "Decisions":
+        """The same decisions as a policy trained on ``catalogue`` must see them.
+
+        Its articles keep their rows, with what this log knows of them; those that it lacks stand behind and are
+        unknown by index.
+        """
+        merged = catalogue.updated(self.catalogue.articles)
+        rows = merged.rows(self.catalogue.ids)
+        candidate = self.candidate._replace(values=rows[self.candidate.values])
+        stored = self.stored._replace(article=rows[self.stored.article])
+        return replace(self, catalogue=merged, candidate=candidate, stored=stored)
 
     @cached_property
-    def _hourly(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The hours that have decisions, the stored pairs in order of hour, and where each hour's begin."""
-        pair_hour = np.zeros(len(self.stored_as_of), np.int64)
-        pair_hour[self.count_row] = np.repeat(self.time // HOUR, np.diff(self.candidate.offsets))
-        order = np.argsort(pair_hour, kind="stable")
-        hour, start = np.unique(pair_hour[order], return_index=True)
-        return hour, order, np.append(start, len(order))
+    def _hourly(self) -> tuple[np.ndarray, Ragged]:
+        """The hours that have candidates, and the articles of each."""
+        hours, start = np.unique(self.stored.hour, return_index=True)
+        return hours, Ragged(self.stored.article, np.append(start, len(self.stored.hour)))
 
     def _state(self, rows: np.ndarray) -> State:
         encoded = transitions.state(
@@ -139,7 +158,7 @@ class Decisions:
         return self._encode(np.where(real, self.candidate.values[at], -1), self.count_row[at], self.time[rows])
 
     def _encode(self, article: np.ndarray, pair: np.ndarray, now: np.ndarray) -> Candidates:
-        counts, as_of = self.stored_counts[pair], self.stored_as_of[pair]
+        counts, as_of = self.stored.counts[pair], self.stored.as_of[pair]
         return transitions.candidates(article, counts, as_of, now, self.catalogue, self.use_time)
 
 

@@ -69,40 +69,46 @@ def article_snapshots(log: EventLog) -> pa.Table:
     click, impression = pc.equal(kind, "click").to_numpy(), pc.equal(kind, "impression").to_numpy()
     counted &= (article >= 0) & (click | impression)
     article, received, click, impression = (x[counted] for x in (article, received, click, impression))
-    hour = received // HOUR + 1  # the full hour after the arrival
-    group, member = np.unique(np.stack([article, hour]), axis=1, return_inverse=True)
-    counts = {}
-    for name, half_life in POPULARITY_HALF_LIFE_HOURS.items():
-        weight = np.exp2((received / HOUR - hour) / half_life) * (click if name.startswith("clicks") else impression)
-        counts[name] = np.bincount(member.ravel(), weight, group.shape[1])
-    rows = _running_counts(group[0], group[1], counts)
+    article, hour, counts = _decayed_counts(article, received, click, impression)
     first = np.full(len(ids), np.iinfo(np.int64).max)
-    np.minimum.at(first, group[0], group[1] * HOUR)
-    silent = np.flatnonzero(published < first)
-    times = np.concatenate([published[silent], group[1] * HOUR])
-    which = np.concatenate([silent, group[0]])
-    columns = {name: np.concatenate([np.zeros(len(silent)), rows[name]]).astype(np.float32) for name in counts}
+    np.minimum.at(first, article, hour * HOUR)
+    silent = np.flatnonzero(published < first)  # published before the first row of counts
+    times = np.concatenate([published[silent], hour * HOUR])
+    which = np.concatenate([silent, article])
+    counts = np.concatenate([np.zeros((len(silent), counts.shape[1])), counts]).astype(np.float32)
     order = np.lexsort([times, which])
-    embeddings = [pack_embedding(e) if e is not None else None for e in log.articles["embedding"].to_pylist()]
+    times, which, counts = times[order], which[order], counts[order]
+    embeddings = [None if e is None else pack_embedding(e) for e in log.articles["embedding"].to_pylist()]
     table = {
-        "article_id": ids.take(pa.array(which[order])),
-        "event_timestamp": pa.array(times[order]).cast(TIME),
-        "embedding": pa.array([embeddings[i] for i in which[order]], pa.binary()),
-        "published_at": pa.array(published[which[order]]),
-        **{name: pa.array(values[order]) for name, values in columns.items()},
-        "as_of": pa.array(times[order]),
+        "article_id": ids.take(pa.array(which)),
+        "event_timestamp": pa.array(times).cast(TIME),
+        "embedding": pa.array(embeddings, pa.binary()).take(pa.array(which)),
+        "published_at": pa.array(published[which]),
+        **{name: pa.array(column) for name, column in zip(POPULARITY_HALF_LIFE_HOURS, counts.T.copy(), strict=True)},
+        "as_of": pa.array(times),
     }
     return pa.table(table, schema=_schema("article_id", ARTICLE_FEATURES))
 
 
-def _running_counts(article: np.ndarray, hour: np.ndarray, counts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Hourly counts summed up with decay; ``article`` and ``hour`` sorted, one entry a pair."""
-    total = {name: values.copy() for name, values in counts.items()}
-    for i in range(1, len(article)):
-        if article[i] == article[i - 1]:
-            for name, half_life in POPULARITY_HALF_LIFE_HOURS.items():
-                total[name][i] += total[name][i - 1] * 2.0 ** ((hour[i - 1] - hour[i]) / half_life)
-    return total
+def _decayed_counts(
+    article: np.ndarray, received: np.ndarray, click: np.ndarray, impression: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each article and full hour after an arrival, sorted: article [G], hour [G], and the decayed counts [G, 3]."""
+    half_lives = np.array(list(POPULARITY_HALF_LIFE_HOURS.values()))
+    counted = np.stack([click if n.startswith("clicks") else impression for n in POPULARITY_HALF_LIFE_HOURS], 1)
+    hour = received // HOUR + 1
+    weight = counted * np.exp2((received / HOUR - hour)[:, None] / half_lives)  # [F, 3]
+    start = hour.min(initial=0)
+    span = hour.max(initial=0) - start + 1
+    pair, member = np.unique(article * span + hour - start, return_inverse=True)
+    counts = np.stack([np.bincount(member, w, len(pair)) for w in weight.T], 1)  # [G, 3]
+    article, hour = pair // span, pair % span + start
+    decay = np.exp2(-np.diff(hour, prepend=hour[:1])[:, None] / half_lives)  # [G, 3]
+    number = np.arange(len(pair)) - np.searchsorted(article, article)
+    order = np.argsort(number, kind="stable")
+    for rows in np.split(order, np.cumsum(np.bincount(number)))[1:]:  # every article's second hour, its third, ...
+        counts[rows] += counts[rows - 1] * decay[rows]
+    return article, hour, counts
 
 
 def latest(snapshots: pa.Table, key: str, values: pa.Array, times: np.ndarray) -> np.ndarray:

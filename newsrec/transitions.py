@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from newsrec.catalogue import Catalogue
+from newsrec.events import KINDS
 from newsrec.features import (
     ACTIVE_DAYS_WINDOW,
     DAY,
@@ -116,28 +118,39 @@ class Readers(NamedTuple):
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> "Readers":
         """From stored rows, READER_FEATURES by name, None for whatever a new reader lacks."""
         rows = list(rows)
-        histories = [unpack_history(row["history"]) for row in rows]
-        length = np.array([len(h) for h in histories], np.int64)
-        key = np.zeros((len(rows), HISTORY_LENGTH), np.uint64)
-        time = np.zeros((len(rows), HISTORY_LENGTH), np.uint32)
-        dwell = np.zeros((len(rows), HISTORY_LENGTH), np.float32)
-        for i, h in enumerate(histories):
-            key[i, : len(h)], time[i, : len(h)], dwell[i, : len(h)] = h["key"], h["time"], h["dwell"]
         columns = {}
         for feature in READER_FEATURES[1:]:
-            missing = -1 if feature.name == "last_seen" else 0
-            dtype = np.int64 if feature.dtype == "int64" else np.float32
+            missing = _MISSING.get(feature.name, 0)
             values = [missing if row[feature.name] is None else row[feature.name] for row in rows]
-            columns[feature.name] = np.array(values, dtype)
-        return cls(key, time, dwell, length, **columns)
+            columns[feature.name] = np.array(values, feature.dtype)
+        return cls(*_histories([row["history"] for row in rows]), **columns)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Readers":
         """From an Arrow table with READER_FEATURES as columns."""
-        return cls.from_rows(table.select([feature.name for feature in READER_FEATURES]).to_pylist())
+        columns = {}
+        for feature in READER_FEATURES[1:]:
+            values = pc.fill_null(table[feature.name], _MISSING.get(feature.name, 0))
+            columns[feature.name] = values.to_numpy().astype(feature.dtype)
+        return cls(*_histories(table["history"].to_pylist()), **columns)
 
     def take(self, rows: np.ndarray) -> "Readers":
         return Readers(*(column[rows] for column in self))
+
+
+_MISSING = {"last_seen": -1}
+"""What stands for null where it is not 0."""
+
+
+def _histories(packed: list[bytes | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Packed histories as key, time and dwell [N, H], and their lengths [N]."""
+    histories = [unpack_history(history) for history in packed]
+    reads = np.concatenate([unpack_history(None), *histories])
+    length = np.array([len(history) for history in histories], np.int64)
+    mask = np.arange(HISTORY_LENGTH) < length[:, None]  # [N, H]
+    key, time, dwell = (np.zeros(mask.shape, dtype) for dtype in (np.uint64, np.uint32, np.float32))
+    key[mask], time[mask], dwell[mask] = reads["key"], reads["time"], reads["dwell"]
+    return key, time, dwell, length
 
 
 def state(
@@ -218,3 +231,24 @@ def empty_state(batch: int) -> State:
     zeros = torch.zeros(batch, 1)
     content = torch.zeros(batch, 1, EMBEDDING_DIM)
     return State(zeros.long(), content, zeros, zeros, zeros.bool(), torch.zeros(batch, CONTEXT_DIM))
+
+
+def shown(batch: Transitions) -> Candidates:
+    """[B, K]: the candidates that stood in the slate, top first."""
+
+    def pick(column: Tensor) -> Tensor:
+        return column[torch.arange(len(column))[:, None], batch.slate]
+
+    candidates = batch.candidates
+    return Candidates(
+        pick(candidates.article_index),
+        pick(candidates.content),
+        pick(candidates.age_hours),
+        pick(candidates.popularity),
+        batch.slate_mask,
+    )
+
+
+def clicked(batch: Transitions) -> Tensor:
+    """[B, K] bool: what was clicked of the slate."""
+    return batch.feedback[..., KINDS.index("click")] > 0
