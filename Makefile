@@ -34,7 +34,7 @@ format: setup ## let ruff format the sources
 
 lock: setup ## write requirements.lock anew from the environment
 	@(echo '# Exact versions of everything that newsrec installs (Python 3.11). Made by: make lock'; \
-	  $(VENV)/bin/pip freeze --exclude-editable | sed 's/+cpu$$//') > requirements.lock
+	  $(VENV)/bin/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu$$//') > requirements.lock
 
 clean: ## remove the environment and everything that runs left behind
 	rm -rf $(VENV) runs build *.egg-info
