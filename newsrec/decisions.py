@@ -143,8 +143,9 @@ class Decisions:
 
     @cached_property
     def _hourly(self) -> tuple[np.ndarray, Ragged]:
-        """The hours that have candidates, and the articles of each."""
-        hours, start = np.unique(self.stored.hour, return_index=True)
+        """The hours that have decisions, and the articles of each."""
+        hours = np.unique(self.time // HOUR)
+        start = np.searchsorted(self.stored.hour, hours)
         return hours, Ragged(self.stored.article, np.append(start, len(self.stored.hour)))
 
     def _state(self, rows: np.ndarray) -> State:
