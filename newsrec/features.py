@@ -158,10 +158,10 @@ class ReaderState:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "ReaderState":
-        """The state that ``row`` came from, able to go on folding."""
-        reads = unpack_history(row["history"])
-        history = {int(r["key"]): (int(r["time"]), float(r["dwell"])) for r in reads}
-        return cls(history, **{feature.name: row[feature.name] for feature in READER_FEATURES[1:]})
+        """The state that ``row`` came from, able to go on folding; None is what a new reader has."""
+        history = {key: (seconds, dwell) for key, seconds, dwell in unpack_history(row["history"]).tolist()}
+        names = (feature.name for feature in READER_FEATURES[1:])
+        return cls(history, **{name: row[name] for name in names if row[name] is not None})
 
 
 def popularity(counts: np.ndarray, as_of: np.ndarray, now: np.ndarray) -> np.ndarray:

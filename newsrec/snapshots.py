@@ -34,17 +34,16 @@ def reader_snapshots(log: EventLog) -> pa.Table:
     imported = pc.equal(log.recommendations["policy"], IMPORTED_POLICY).to_numpy()[request]
     clockless = imported & (HISTORY_TIME_MADE_UP in log.flags)
     order = pc.sort_indices(feedback, [(name, "ascending") for name in ("user_id", "received_at", "event_id")])
-    feedback, order = feedback.take(order), order.to_numpy()
-    users = feedback["user_id"].to_pylist()
-    received, times = microseconds(feedback["received_at"]).tolist(), microseconds(feedback["time"]).tolist()
+    feedback, offset, clockless = feedback.take(order), offset[order].tolist(), clockless[order].tolist()
+    users, received = feedback["user_id"].to_pylist(), microseconds(feedback["received_at"]).tolist()
     keys = [None if a is None else article_key(a) for a in feedback["article_id"].to_pylist()]
-    columns = zip(feedback["kind"].to_pylist(), keys, times, feedback["dwell_seconds"].to_pylist(), strict=True)
+    times, dwell = microseconds(feedback["time"]).tolist(), feedback["dwell_seconds"].to_pylist()
     rows, state, last = [], ReaderState(), len(users) - 1
-    for i, event in enumerate(columns):
-        if clockless[order[i]]:
+    for i, event in enumerate(zip(feedback["kind"].to_pylist(), keys, times, dwell, strict=True)):
+        if clockless[i]:
             state.remember(*event)
         else:
-            state.observe(*event, int(offset[order[i]]))
+            state.observe(*event, offset[i])
         new_reader = i == last or users[i + 1] != users[i]
         if new_reader or received[i + 1] != received[i]:
             rows.append({"user_id": users[i], "event_timestamp": received[i], **state.row()})
@@ -61,18 +60,18 @@ def article_snapshots(log: EventLog) -> pa.Table:
     ids = log.articles["article_id"].combine_chunks()
     published = microseconds(log.articles["published_at"])
     request = join(log.recommendations, log.feedback)
-    counted = request >= 0
-    if HISTORY_TIME_MADE_UP in log.flags:
-        counted &= ~pc.equal(log.recommendations["policy"], IMPORTED_POLICY).to_numpy()[request]
+    imported = pc.equal(log.recommendations["policy"], IMPORTED_POLICY).to_numpy()
+    clockless = np.append(imported & (HISTORY_TIME_MADE_UP in log.flags), False)[request]
+    counted = (request >= 0) & ~clockless
     article = pc.fill_null(pc.index_in(log.feedback["article_id"], value_set=ids), -1).to_numpy()
     kind, received = log.feedback["kind"], microseconds(log.feedback["received_at"])
     click, impression = pc.equal(kind, "click").to_numpy(), pc.equal(kind, "impression").to_numpy()
     counted &= (article >= 0) & (click | impression)
     article, received, click, impression = (x[counted] for x in (article, received, click, impression))
-    article, hour, counts = _decayed_counts(article, received, click, impression)
     first = np.full(len(ids), np.iinfo(np.int64).max)
-    np.minimum.at(first, article, hour * HOUR)
-    silent = np.flatnonzero(published < first)  # published before the first row of counts
+    np.minimum.at(first, article, received)
+    silent = np.flatnonzero(published <= first)  # nothing had arrived at publication
+    article, hour, counts = _decayed_counts(article, received, click, impression)
     times = np.concatenate([published[silent], hour * HOUR])
     which = np.concatenate([silent, article])
     counts = np.concatenate([np.zeros((len(silent), counts.shape[1])), counts]).astype(np.float32)
