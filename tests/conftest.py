@@ -1,7 +1,11 @@
-"""Fixtures that every test may use: real logs where they are found, seeded generators."""
+"""Fixtures that every test may use: real logs where they are found, a Redis, seeded generators."""
 
 import os
-from collections.abc import Callable
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +43,44 @@ def unavailable(what: str, reason: str) -> None:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of this session's own on a free port of 127.0.0.1, as host:port."""
+    program = shutil.which("redis-server")
+    if program is None:
+        unavailable("redis", "redis-server not found; apt-get install redis-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder), "--logfile", "redis.log"]
+    process = subprocess.Popen([program, *options])
+    try:
+        wait_for_port(port, process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def redis_server(redis_process: str) -> str:
+    """An empty Redis, as host:port."""
+    from redis import Redis
+
+    host, port = redis_process.split(":")
+    Redis(host, int(port)).flushall()
+    return redis_process
+
+
+def wait_for_port(port: int, process: subprocess.Popen) -> None:
+    """Return once ``process`` accepts connections on ``port`` of 127.0.0.1; fail when it ends or after 20 s."""
+    for _ in range(400):
+        assert process.poll() is None, f"{process.args[0]} ended with code {process.returncode} before it listened"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{process.args[0]} does not listen on port {port} after 20 s")

@@ -1,0 +1,89 @@
+"""One feature service as serving reads and writes it: plain rows by id, straight through Feast's online store.
+
+Service, view and feature names are resolved once, here; training rows are joined through the same service.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from feast import FeatureService, FeatureStore
+from feast.infra.provider import Provider
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.types import Bytes, Float32, Int64
+from redis.exceptions import RedisError
+
+from feature_repo.errors import FeatureStoreMissing
+from feature_repo.views import EVENT_TIME
+
+BATCH = 1000
+"""Online rows that are converted, read or written at once."""
+_SLOTS = {Bytes: "bytes_val", Int64: "int64_val", Float32: "float_val"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Served:
+    """The online rows of ``service``. A row is a dictionary of its features and event_timestamp (microseconds)."""
+
+    def __init__(self, feast: FeatureStore, provider: Provider, service: FeatureService) -> None:
+        self.service = service
+        (projection,) = service.feature_view_projections
+        self.view = feast.get_feature_view(projection.name)
+        (self.key,) = self.view.join_keys
+        self._config, self._provider = feast.config, provider
+        self._slots = {field.name: _SLOTS[field.dtype] for field in projection.features}
+        self.features = [name for name in self._slots if name != EVENT_TIME]
+
+    def read(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The row of each id, in order; None throughout where there is none. Raises FeatureStoreMissing."""
+        rows = []
+        for start in range(0, len(ids), BATCH):
+            keys = [self._entity_key(i) for i in ids[start : start + BATCH]]
+            with self._answering():
+                found = self._provider.online_read(self._config, self.view, keys, list(self._slots))
+            for _, values in found:  # by name: stores return features in an order of their own
+                row = {name: _python(values, name, slot) for name, slot in self._slots.items()}
+                rows.append({"event_timestamp": row.pop(EVENT_TIME), **row})
+        return rows
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Store rows that also hold their id; how many were newer than what stood there. Raises FeatureStoreMissing."""
+        written: list[int] = []
+        for start in range(0, len(rows), BATCH):
+            batch = []
+            for row in rows[start : start + BATCH]:
+                stamped = {**row, EVENT_TIME: row["event_timestamp"]}
+                values = {name: _value(stamped[name], slot) for name, slot in self._slots.items()}
+                batch.append((self._entity_key(row[self.key]), values, moment(row["event_timestamp"]), None))
+            with self._answering():
+                self._provider.online_write_batch(self._config, self.view, batch, written.append)
+        return sum(written)
+
+    def _entity_key(self, entity_id: str) -> EntityKey:
+        return EntityKey(join_keys=[self.key], entity_values=[Value(string_val=entity_id)])
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, sqlite3.Error) as error:
+            store = self._config.online_store
+            where = getattr(store, "connection_string", None) or store.path
+            raise FeatureStoreMissing(f"the online store {where} does not answer: {error}") from error
+
+
+def moment(time: int) -> datetime:
+    """Microseconds since 1970 as a datetime in UTC."""
+    return _EPOCH + timedelta(microseconds=time)
+
+
+def _value(value: Any, slot: str) -> Value:
+    return Value() if value is None else Value(**{slot: value})
+
+
+def _python(values: Mapping[str, Value] | None, name: str, slot: str) -> Any:
+    value = values.get(name) if values else None
+    return getattr(value, slot) if value is not None and value.WhichOneof("val") else None

@@ -1,0 +1,209 @@
+"""The feature store: one folder that gives training rows as of a moment and serves the latest ones online.
+
+    ROOT/registry.db              Feast's registry
+    ROOT/offline/VIEW.parquet     every snapshot of every reader (reader_vN) and article (article_vN)
+    ROOT/online_store.db          the latest rows, unless NEWSREC_REDIS=host:port names a Redis that holds them
+
+``create_store``, then ``write_offline``, ``training_rows`` and ``materialize`` in the pipeline; ``open_store``, then
+``readers``, ``articles`` and the two writes in serving. A stored row is only ever replaced by a newer one. One Redis
+holds one store. Feast takes seconds to import: import this module before the first request, not in it.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from feast.infra.provider import get_provider
+
+from feature_repo import repository
+from feature_repo.errors import FeatureStoreError, FeatureStoreMissing, MaterialisationFailed
+from feature_repo.served import Served, moment
+from feature_repo.views import EVENT_TIME, HASH_TAG
+from newsrec import events
+from newsrec.events import EventLog, microseconds
+from newsrec.files import whole_directory, write_whole
+from newsrec.snapshots import article_moments, article_snapshots, decision_moments, reader_snapshots
+
+
+class Materialisation(NamedTuple):
+    """What is online after ``materialize``; every row was read back."""
+
+    readers: int
+    """Readers with offline rows up to ``until``: each is online, as new as offline or newer."""
+    articles: int
+    moved: int
+    """Online rows of both kinds that were missing or older before."""
+    until: datetime
+
+
+def create_store(root: str | Path) -> "Store":
+    """The feature store in ``root``, made or brought up to this code's views.
+
+    Raises FeatureStoreMismatch where its views of this version hold other features, and FeatureStoreMissing.
+    """
+    repository.apply(Path(root).absolute())
+    return open_store(root)
+
+
+def open_store(root: str | Path) -> "Store":
+    """The feature store that ``create_store`` made in ``root``. Raises FeatureStoreMissing and FeatureStoreMismatch."""
+    root = Path(root).absolute()
+    if not (root / "registry.db").exists():
+        raise FeatureStoreMissing(f"no feature store in {root}; run the training pipeline, which makes one")
+    return Store(root)
+
+
+class Store:
+    """An open feature store, safe for several threads and processes. Rows hold moments as int microseconds."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._feast = repository.connect(root)
+        provider = get_provider(self._feast.config)
+        services = {s.name: s for s in self._feast.list_feature_services()}
+        if not {"reader", "article"} <= services.keys():
+            raise FeatureStoreMissing(f"the registry in {root} lacks the services reader and article; create the store")
+        self._reader, self._article = (Served(self._feast, provider, services[n]) for n in ("reader", "article"))
+        repository.refuse_other_hash(root, self.feature_hash())
+        self.readers([""])  # an online store that does not answer is found here
+
+    def feature_hash(self) -> str | None:
+        """The hash of the features that the store was made for."""
+        return self._reader.service.tags.get(HASH_TAG)
+
+    def write_offline(self, log: EventLog) -> None:
+        """Replace the offline snapshots by those of ``log``, in one step."""
+        with whole_directory(self.root / "offline") as partial:
+            for served, snapshots in ((self._reader, reader_snapshots(log)), (self._article, article_snapshots(log))):
+                stamped = snapshots.append_column(EVENT_TIME, snapshots["event_timestamp"].cast(pa.int64()))
+                pq.write_table(stamped, partial / f"{served.view.name}.parquet")
+
+    def training_rows(self, log: EventLog, out: str | Path) -> Path:
+        """The training set ``out``: log/, readers.parquet and articles.parquet, as ``newsrec.dataset.read`` takes it.
+
+        Features are what ``write_offline`` holds as of each decision of ``log``; null for a reader or article that
+        was not known yet. ``out`` appears whole.
+        """
+        readers = self._as_of(decision_moments(log), self._reader)
+        articles = self._as_of(article_moments(log), self._article)
+        with whole_directory(out) as partial:
+            events.write(log, partial / "log")
+            pq.write_table(readers, partial / "readers.parquet")
+            pq.write_table(articles, partial / "articles.parquet")
+        return Path(out)
+
+    def _as_of(self, moments: pa.Table, served: Served) -> pa.Table:
+        """``moments`` with the features of ``served`` at each: Feast's join, put back into order by row_id."""
+        stored = pq.read_schema(self._offline(served))
+        job = self._feast.get_historical_features(entity_df=moments.to_pandas(), features=served.service)
+        joined = job.to_arrow()
+        at = pc.index_in(moments["row_id"], value_set=joined["row_id"].combine_chunks())
+        if joined.num_rows != moments.num_rows or at.null_count:
+            found = f"{joined.num_rows} rows for {moments.num_rows} moments, {at.null_count} moments missing"
+            raise FeatureStoreError(f"Feast's join of {served.view.name} returned {found}; expected each moment once")
+        for name in served.features:
+            moments = moments.append_column(name, joined[name].take(at).cast(stored.field(name).type))
+        return moments
+
+    def materialize(self, until: datetime) -> Materialisation:
+        """Bring the online rows up to the offline rows of ``until``, then count them and check how new they are.
+
+        Only what lags behind is moved: the window begins at the oldest offline row that is not yet online. Rows that
+        the collector has written since stay. Raises MaterialisationFailed.
+        """
+        counts, moved = {}, 0
+        for served in (self._reader, self._article):
+            offline = self._latest_offline(served, until)
+            lagging = _lagging(served, offline)
+            if lagging.num_rows:
+                start = pc.min(lagging["event_timestamp"]).as_py()
+                self._feast.materialize(start, until, [served.view.name])
+                _refuse_lag(served, _lagging(served, lagging), offline.num_rows)
+            counts[served.key] = offline.num_rows
+            moved += lagging.num_rows
+        if not counts["article_id"]:
+            raise MaterialisationFailed(f"no article has an offline row up to {until}; expected a later moment")
+        return Materialisation(counts["user_id"], counts["article_id"], moved, until)
+
+    def _latest_offline(self, served: Served, until: datetime) -> pa.Table:
+        """Each entity with the event_timestamp of its latest offline row up to ``until``."""
+        columns, upto = [served.key, "event_timestamp"], [("event_timestamp", "<=", until)]
+        rows = pq.read_table(self._offline(served), columns=columns, filters=upto)
+        latest = rows.group_by(served.key).aggregate([("event_timestamp", "max")])
+        return latest.rename_columns([served.key, "event_timestamp"]).sort_by(served.key)
+
+    def _offline(self, served: Served) -> Path:
+        """The Parquet file behind ``served``; the registry must mean the same file."""
+        path, known = self.root / "offline" / f"{served.view.name}.parquet", served.view.batch_source.path
+        if str(path) != known:
+            raise FeatureStoreMissing(f"the store in {self.root} was made with {known}; run create_store on it again")
+        if not path.exists():
+            raise FeatureStoreMissing(f"{path} is missing; write_offline makes it")
+        return path
+
+    def readers(self, user_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """READER_FEATURES and event_timestamp of each reader, in order; None throughout for an unknown one.
+
+        Raises FeatureStoreMissing where the online store does not answer.
+        """
+        return self._reader.read(user_ids)
+
+    def articles(self, article_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """ARTICLE_FEATURES and event_timestamp of each article, as ``readers``."""
+        return self._article.read(article_ids)
+
+    def write_reader(self, user_id: str, row: Mapping[str, Any], event_timestamp: int) -> bool:
+        """Store READER_FEATURES of one reader; False where the store holds a row of this moment or a newer one."""
+        return self._reader.write([{**row, "user_id": user_id, "event_timestamp": event_timestamp}]) == 1
+
+    def write_articles(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Store rows of article_id, event_timestamp and ARTICLE_FEATURES; how many were newer than the stored ones."""
+        return self._article.write(list(rows))
+
+
+def _lagging(served: Served, offline: pa.Table) -> pa.Table:
+    """The rows of ``offline`` that are missing or older online."""
+    online = [row["event_timestamp"] for row in served.read(offline[served.key].to_pylist())]
+    wanted = microseconds(offline["event_timestamp"]).tolist()
+    lags = [found is None or found < time for found, time in zip(online, wanted, strict=True)]
+    return offline.filter(pa.array(lags, pa.bool_()))
+
+
+def _refuse_lag(served: Served, lagging: pa.Table, expected: int) -> None:
+    if lagging.num_rows:
+        entity_id, wanted = lagging[served.key][0].as_py(), lagging["event_timestamp"][0].as_py()
+        (row,) = served.read([entity_id])
+        found = "none" if row["event_timestamp"] is None else f"one of {moment(row['event_timestamp'])}"
+        raise MaterialisationFailed(
+            f"{lagging.num_rows} of {expected} rows of {served.view.name} are missing or too old online, first "
+            f"{served.key} {entity_id!r}: found {found}, expected one of {wanted}"
+        )
+
+
+def build_training_set(log: str | Path, out: str | Path) -> Path:
+    """The training set ``out`` of the event log in the folder ``log``, joined in a store that exists for this alone."""
+    read = events.read(log)
+    with tempfile.TemporaryDirectory() as folder:
+        store = create_store(folder)
+        store.write_offline(read)
+        return store.training_rows(read, out)
+
+
+def materialize_training_set(training_set: str | Path, root: str | Path, metrics: str | Path) -> Materialisation:
+    """Bring the store in ``root`` (made where missing) up to the last moment of a training set's log.
+
+    The file ``metrics`` gets the counts as JSON. Raises MaterialisationFailed.
+    """
+    log = events.read(Path(training_set) / "log")
+    store = create_store(root)
+    store.write_offline(log)
+    last = max(microseconds(c).max(initial=0) for c in (log.recommendations["time"], log.feedback["received_at"]))
+    done = store.materialize(moment(int(last)))
+    write_whole(metrics, json.dumps(done._asdict() | {"until": done.until.isoformat()}))
+    return done

@@ -1,0 +1,47 @@
+"""Feature views over the snapshots, their fields generated from ``newsrec.features``.
+
+A view's name carries VIEW_VERSION: a new version is another view beside the old one, so predictors of both can run.
+"""
+
+from datetime import timedelta
+
+from feast import Entity, FeatureView, Field, FileSource
+from feast.data_format import ParquetFormat
+from feast.types import Bytes, Float32, Int64
+
+from feature_repo.entities import ARTICLE, READER
+from newsrec.features import ARTICLE_FEATURES, READER_FEATURES, VIEW_VERSION, Feature, feature_hash
+
+HASH_TAG = "feature_hash"
+EVENT_TIME = "event_microseconds"
+"""A copy of event_timestamp as a feature of its own: SQLite's online store keeps event times in whole seconds."""
+_TYPES = {"bytes": Bytes, "int64": Int64, "float32": Float32}
+
+
+def reader_view(offline: str) -> FeatureView:
+    """The view ``reader_vN`` over the Parquet below the folder or bucket ``offline``."""
+    return _view(READER, READER_FEATURES, offline)
+
+
+def article_view(offline: str) -> FeatureView:
+    """The view ``article_vN`` over the Parquet below the folder or bucket ``offline``."""
+    return _view(ARTICLE, ARTICLE_FEATURES, offline)
+
+
+def _view(entity: Entity, features: tuple[Feature, ...], offline: str) -> FeatureView:
+    name = f"{entity.name}_v{VIEW_VERSION}"
+    fields = [Field(name=f.name, dtype=_TYPES[f.dtype], description=f.meaning) for f in features]
+    return FeatureView(
+        name=name,
+        entities=[entity],
+        schema=[*fields, Field(name=EVENT_TIME, dtype=Int64, description="event_timestamp in microseconds")],
+        source=FileSource(
+            name=name,
+            path=f"{offline}/{name}.parquet",
+            file_format=ParquetFormat(),
+            timestamp_field="event_timestamp",
+        ),
+        ttl=timedelta(0),  # a reader who was away for a year is still known
+        online=True,
+        tags={HASH_TAG: feature_hash()},
+    )
