@@ -6,6 +6,7 @@ The discount follows the clock and not the number of slates: a next slate after 
 sooner is worth more (Zou et al. 2019; Cai et al. 2023).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,9 @@ class RewardConfig:
     half_life_hours: float = 72.0
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, expected a finite number")
         if not self.half_life_hours > 0:
             raise ValueError(f"half_life_hours is {self.half_life_hours}, expected more than 0")
         if self.dwell_cap_seconds < 0:
