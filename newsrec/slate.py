@@ -75,8 +75,8 @@ def propensities(scores: Tensor, chosen: Tensor, mask: Tensor, config: SlateConf
             p = (left / config.temperature).softmax(1).gather(1, pick)  # [B, 1]
         else:
             epsilon = config.epsilon if config.method == "epsilon" else 0.0
-            remaining = left.isfinite().sum(1, keepdim=True).clamp(min=1)  # [B, 1]
-            p = (1.0 - epsilon) * (_best(left) == pick) + epsilon / remaining  # [B, 1]
+            remaining = left.isfinite().sum(1, keepdim=True).clamp(min=1).double()  # [B, 1]
+            p = (1.0 - epsilon) * (_best(left) == pick).double() + epsilon / remaining  # [B, 1]
         shown = mask[:, position : position + 1]  # [B, 1]
         result[:, position] = torch.where(shown, torch.where(possible, p, 0.0), 1.0).squeeze(1)
         left = left.scatter(1, pick, torch.where(shown, -torch.inf, left.gather(1, pick)))

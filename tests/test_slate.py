@@ -1,0 +1,198 @@
+"""Slates and their propensities: exact by enumeration, right in frequency, never an article that is no candidate."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from newsrec.slate import SlateConfig, draw, propensities
+
+GREEDY = SlateConfig("greedy")
+EPSILON = SlateConfig("epsilon", epsilon=0.3)
+PLACKETT_LUCE = SlateConfig("plackett_luce", temperature=0.7)
+METHODS = [pytest.param(config, id=config.method) for config in (GREEDY, EPSILON, PLACKETT_LUCE)]
+EXPLORING = METHODS[1:]
+
+SCORES = torch.tensor([[0.5, 2.0, -1.0, 1.0]])
+GAP = torch.tensor([[0.5, 2.0, -torch.inf, 1.0]])
+
+
+def of_slates(scores: Tensor, slates: list[tuple[int, ...]], config: SlateConfig) -> Tensor:
+    """[N] the probability of each of N whole slates."""
+    chosen = torch.tensor(slates)
+    return propensities(scores.expand(len(slates), -1), chosen, torch.ones_like(chosen, dtype=torch.bool), config).prod(
+        1
+    )
+
+
+def test_plackett_luce_by_hand() -> None:
+    scores = torch.tensor([[1.0, 2.0, 3.0]]).log() * 0.7
+    found = propensities(scores, torch.tensor([[1, 0, 2]]), torch.ones(1, 3, dtype=torch.bool), PLACKETT_LUCE)
+    np.testing.assert_allclose(found, [[2 / 6, 1 / 4, 1.0]], rtol=1e-6)
+
+
+def test_epsilon_by_hand() -> None:
+    both = torch.ones(2, 2, dtype=torch.bool)
+    found = propensities(SCORES.expand(2, -1), torch.tensor([[1, 2], [2, 1]]), both, EPSILON)
+    expected = [[0.7 + 0.3 / 4, 0.3 / 3], [0.3 / 4, 0.7 + 0.3 / 3]]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_greedy_takes_the_best_and_of_equals_the_first() -> None:
+    slate = draw(torch.tensor([[1.0, 3.0, 3.0, -torch.inf], [0.0, 0.0, 0.0, 0.0]]), 3, GREEDY)
+    assert slate.chosen.tolist() == [[1, 2, 0], [0, 1, 2]]
+    assert slate.propensity.tolist() == [[1.0] * 3] * 2
+    assert of_slates(SCORES, [(1, 3), (3, 1), (1, 0)], GREEDY).tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("config", METHODS)
+@pytest.mark.parametrize(("scores", "count"), [(SCORES, 4), (GAP, 3)], ids=["all", "one masked"])
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_probabilities_of_all_slates_sum_to_one(config: SlateConfig, scores: Tensor, count: int, k: int) -> None:
+    servable = [i for i in range(4) if scores[0, i].isfinite()]
+    slates = list(permutations(servable, k))
+    assert of_slates(scores, slates, config).sum().item() == pytest.approx(1.0, abs=1e-12)
+    others = [slate for slate in permutations(range(4), k) if slate not in slates]
+    assert len(servable) == count
+    assert not others or of_slates(scores, others, config).max() == 0.0, "no slate with a masked candidate"
+
+
+@pytest.mark.parametrize("config", METHODS)
+def test_an_article_twice_is_impossible(config: SlateConfig) -> None:
+    assert of_slates(SCORES, [(1, 1), (0, 0)], config).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("config", EXPLORING)
+@pytest.mark.parametrize("scores", [SCORES, GAP], ids=["all", "one masked"])
+def test_slates_are_drawn_as_often_as_their_propensities_say(config: SlateConfig, scores: Tensor) -> None:
+    draws = 20_000
+    slate = draw(scores.expand(draws, -1), 2, config, torch.Generator().manual_seed(7))
+    slates = list(permutations([i for i in range(4) if scores[0, i].isfinite()], 2))
+    expected = of_slates(scores, slates, config) * draws
+    seen = [int((slate.chosen == torch.tensor(s)).all(1).sum()) for s in slates]
+    assert sum(seen) == draws
+    assert chisquare(seen, expected.numpy()).pvalue > 0.001
+
+
+@pytest.mark.parametrize("config", METHODS)
+def test_what_is_drawn_carries_the_propensity_that_is_evaluated(config: SlateConfig) -> None:
+    scores = torch.randn(50, 12, generator=torch.Generator().manual_seed(1)).double()
+    scores[:, 5] = -torch.inf
+    slate = draw(scores, 6, config, torch.Generator().manual_seed(2))
+    assert slate.propensity.dtype == torch.float64
+    assert torch.equal(slate.propensity, propensities(scores, slate.chosen, slate.mask, config))
+    assert (slate.propensity > 0).all()
+    assert (slate.propensity <= 1).all()
+
+
+@pytest.mark.parametrize("config", METHODS)
+@pytest.mark.parametrize("k", [0, 1, 3, 9])
+def test_no_slate_goes_beyond_the_last_candidate(config: SlateConfig, k: int) -> None:
+    scores = torch.tensor([[1.0, -torch.inf, 0.0, -torch.inf, 2.0], [-torch.inf] * 5, [0.0] * 5])
+    slate = draw(scores, k, config, torch.Generator().manual_seed(0))
+    length = min(k, 5)
+    assert slate.chosen.shape == slate.mask.shape == slate.propensity.shape == (3, length)
+    assert slate.mask.sum(1).tolist() == [min(k, 3), 0, length]
+    for chosen, mask, row in zip(slate.chosen, slate.mask, scores, strict=True):
+        shown = chosen[mask].tolist()
+        assert len(set(shown)) == len(shown)
+        assert row[shown].isfinite().all()
+        assert not chosen[~mask].any()
+    assert (slate.propensity[~slate.mask] == 1.0).all()
+
+
+@pytest.mark.parametrize("config", METHODS)
+def test_without_candidates_the_slate_is_empty(config: SlateConfig) -> None:
+    slate = draw(torch.empty(2, 0), 3, config, torch.Generator())
+    assert slate.chosen.shape == slate.propensity.shape == (2, 0)
+
+
+def test_a_longer_slate_of_another_policy_is_impossible_where_candidates_run_out() -> None:
+    scores = torch.tensor([[1.0, -torch.inf]])
+    everything = torch.ones(1, 2, dtype=torch.bool)
+    for config in (GREEDY, EPSILON, PLACKETT_LUCE):
+        assert propensities(scores, torch.tensor([[0, 1]]), everything, config).tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("scores", [SCORES, GAP], ids=["all", "one masked"])
+def test_epsilon_one_is_uniform_and_epsilon_zero_greedy(scores: Tensor) -> None:
+    servable = [i for i in range(4) if scores[0, i].isfinite()]
+    uniform = of_slates(scores, list(permutations(servable, 2)), SlateConfig("epsilon", epsilon=1.0))
+    n = len(servable)
+    np.testing.assert_allclose(uniform, 1 / (n * (n - 1)), rtol=1e-12)
+    slate = draw(scores.expand(100, -1), 2, SlateConfig("epsilon", epsilon=0.0), torch.Generator().manual_seed(0))
+    assert (slate.chosen == torch.tensor([1, 3])).all()
+    assert (slate.propensity == 1.0).all()
+
+
+def test_temperature_goes_from_greedy_to_uniform() -> None:
+    slates = list(permutations(range(4), 2))
+    cold = of_slates(SCORES, slates, SlateConfig("plackett_luce", temperature=1e-6))
+    assert cold[slates.index((1, 3))] == 1.0
+    hot = of_slates(SCORES, slates, SlateConfig("plackett_luce", temperature=1e9))
+    np.testing.assert_allclose(hot, 1 / 12, rtol=1e-8)
+    drawn = draw(SCORES.expand(100, -1), 2, SlateConfig("plackett_luce", temperature=1e-6), torch.Generator())
+    assert (drawn.chosen == torch.tensor([1, 3])).all()
+
+
+@pytest.mark.parametrize("config", METHODS)
+@pytest.mark.parametrize("shift", [0.0, 2.0**24, -(2.0**24)])
+def test_large_scores_lose_nothing(config: SlateConfig, shift: float) -> None:
+    scores = torch.tensor([[4.0, 2.0, 0.0, -2.0]])
+    slates = list(permutations(range(4), 2))
+    shifted, expected = of_slates(scores + shift, slates, config), of_slates(scores, slates, config)
+    np.testing.assert_allclose(shifted, expected, rtol=1e-7)
+
+
+def test_the_largest_and_the_smallest_float_are_scores() -> None:
+    scores = torch.tensor([[3e38, -3e38, -torch.inf]])
+    for config in (GREEDY, EPSILON, PLACKETT_LUCE, SlateConfig("plackett_luce", temperature=1e-6)):
+        slate = draw(scores, 3, config, torch.Generator().manual_seed(0))
+        assert slate.mask.tolist() == [[True, True, False]]
+        assert slate.propensity.isfinite().all()
+
+
+@pytest.mark.parametrize("config", EXPLORING)
+def test_the_same_generator_gives_the_same_slate(config: SlateConfig) -> None:
+    scores = torch.zeros(20, 30)
+    first, again, other = (draw(scores, 5, config, torch.Generator().manual_seed(seed)).chosen for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("config", METHODS)
+def test_a_row_does_not_depend_on_the_rest_of_the_batch(config: SlateConfig) -> None:
+    scores = torch.randn(9, 7, generator=torch.Generator().manual_seed(5))
+    scores[4, 2:] = -torch.inf
+    slate = draw(scores, 4, config, torch.Generator().manual_seed(6))
+    for row in range(9):
+        at = slice(row, row + 1)
+        alone = propensities(scores[at], slate.chosen[at], slate.mask[at], config)
+        assert torch.equal(alone, slate.propensity[at])
+
+
+@pytest.mark.parametrize("config", METHODS)
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_scores_that_are_no_numbers_are_refused(config: SlateConfig, bad: float) -> None:
+    with pytest.raises(ValueError, match="NaN or plus infinity"):
+        draw(torch.tensor([[0.0, bad]]), 1, config, torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epsilon": -0.1}, "epsilon is -0.1"),
+        ({"epsilon": 1.1}, "epsilon is 1.1"),
+        ({"epsilon": float("nan")}, "epsilon is nan"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"temperature": 1e-9}, "use greedy"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+    ],
+)
+def test_impossible_settings_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SlateConfig(**change)
