@@ -34,6 +34,10 @@ HISTORY_TIME_MADE_UP = "history_time_made_up"
 """Flag: the imported reads had an order but no clock; they stand before the log's first decision."""
 FIRST_SIGHT = "published_at_first_sight"
 """Flag: ``published_at`` is the first time that the log showed the article."""
+CANDIDATES_CUT = "candidates_cut"
+"""Flag: of slates longer than MAX_CANDIDATES the last articles without a click were left out."""
+NO_READER_IDS = "no_reader_ids"
+"""Flag: the log did not say who the readers were; each decision is a reader of its own."""
 
 TIME = pa.timestamp("us", tz="UTC")
 CONTEXT = pa.struct(
