@@ -1,0 +1,124 @@
+"""The command ``newsrec``. Whatever the input did wrong ends as one sentence on stderr and exit code 2."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow.compute as pc
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from newsrec import events
+from newsrec.config import InvalidConfig
+from newsrec.datasets import ebnerd, interactions, mind, obd
+from newsrec.events import EventLog, InvalidEvents
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+data = typer.Typer(no_args_is_help=True, help="Turn a public or foreign log into an event log.")
+app.add_typer(data, name="data")
+
+Source = Annotated[Path, typer.Argument(help="Folder (or file) of the original log.", metavar="PATH")]
+Out = Annotated[Path, typer.Option(help="Folder to write the event log to; an older log there is replaced.")]
+Timezone = Annotated[str | None, typer.Option(help="What naive times are local to, such as Europe/Copenhagen.")]
+
+FLAG_MEANINGS = {
+    events.ORDINAL_TIME: "no clock: times only give the order, what needs time refuses this log",
+    events.HISTORY_TIME_MADE_UP: "reads before the log have an order but no clock",
+    events.FIRST_SIGHT: "articles appear when the log first shows them",
+    events.CANDIDATES_CUT: f"slates over {events.MAX_CANDIDATES} lost articles without a click",
+    events.NO_READER_IDS: "readers are unknown: each decision is a reader of its own",
+}
+
+
+@app.callback()
+def newsrec() -> None:
+    """A news recommender that learns what brings readers back."""
+
+
+@data.command("mind")
+def data_mind(
+    path: Source,
+    out: Out,
+    timezone: Timezone = None,
+    titles: Annotated[str, typer.Option(help="File with the titles, in PATH.")] = "news.tsv",
+) -> None:
+    """MIND layout: behaviors.tsv, with or without the time column, and news.tsv."""
+    _import(lambda: mind.read(path, timezone, titles), out)
+
+
+@data.command("ebnerd")
+def data_ebnerd(path: Source, out: Out, timezone: Timezone = None) -> None:
+    """EB-NeRD: behaviors.parquet, history.parquet and, where there is one, articles.parquet."""
+    _import(lambda: ebnerd.read(path, timezone), out)
+
+
+@data.command("interactions")
+def data_interactions(
+    path: Source,
+    out: Out,
+    timezone: Timezone = None,
+    items: Annotated[Path | None, typer.Option(help="Table with the articles' titles and categories.")] = None,
+    min_rating: Annotated[float | None, typer.Option(help="Leave out interactions rated below this.")] = None,
+    user: Annotated[str | None, typer.Option(help="Column of the reader, where it is not guessed.")] = None,
+    item: Annotated[str | None, typer.Option(help="Column of the article.")] = None,
+    rating: Annotated[str | None, typer.Option(help="Column of the rating.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the time.")] = None,
+) -> None:
+    """Reader, item, perhaps rating and time: CSV, TSV, Parquet, or RecBole's .inter."""
+    columns = interactions.Columns(user, item, rating, time)
+    _import(lambda: interactions.read(path, items, columns, min_rating, timezone), out)
+
+
+@data.command("obd")
+def data_obd(path: Source, out: Out) -> None:
+    """Open Bandit Dataset: folders random and bts with one campaign's CSV and item_context.csv."""
+    _import(lambda: obd.read(path), out)
+
+
+def _import(read: Callable[[], EventLog], out: Path) -> None:
+    log = read()
+    events.write(log, out)
+    console = Console()
+    console.print(_summary(log))
+    for flag in sorted(log.flags):
+        console.print(f"[yellow]{flag}[/yellow]: {FLAG_MEANINGS[flag]}", highlight=False)
+    console.print(f"written to {out}", highlight=False, soft_wrap=True)
+
+
+def _summary(log: EventLog) -> Table:
+    """What the log holds, counted; the click rate is that of its decisions alone."""
+    is_decision = pc.not_equal(log.recommendations["policy"], events.IMPORTED_POLICY)
+    decisions = log.recommendations.filter(is_decision)
+    own = log.feedback.filter(pc.is_in(log.feedback["request_id"], value_set=decisions["request_id"].combine_chunks()))
+    shown, clicks = (pc.sum(pc.equal(own["kind"], kind)).as_py() or 0 for kind in ("impression", "click"))
+    titled = log.articles.num_rows - log.articles["title"].null_count
+    times = pc.min_max(own["time"] if decisions.num_rows else log.feedback["time"]).as_py()
+    rows = {
+        "decisions": f"{decisions.num_rows:,}",
+        "imported visits": f"{log.recommendations.num_rows - decisions.num_rows:,}",
+        "readers": f"{pc.count_distinct(log.recommendations['user_id']).as_py():,}",
+        "articles": f"{log.articles.num_rows:,} ({titled:,} with a title)",
+        "events": f"{log.feedback.num_rows:,}",
+        "time": f"{times['min']:%Y-%m-%d %H:%M} to {times['max']:%Y-%m-%d %H:%M} UTC",
+        "click rate": f"{clicks / shown:.2%} ({clicks:,} of {shown:,} shown)" if shown else "unknown: no slates",
+        "propensities": "logged" if log.has_propensities else "not logged",
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def main() -> None:
+    """Run the command line; the one place where errors of input become an exit code."""
+    try:
+        app()
+    except (InvalidEvents, InvalidConfig, OSError) as error:
+        print(f"newsrec: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
