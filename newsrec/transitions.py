@@ -214,7 +214,7 @@ def candidates(
     mask = rows >= 0
     rows = np.maximum(rows, 0)
     ages = np.maximum(now[:, None] - catalogue.published_at[rows], 0) / HOUR * (rows > 0)  # [B, C]
-    popular = popularity(counts, as_of, now[:, None])  # [B, C, P]
+    popular = popularity(counts, as_of, now[:, None]) * mask[..., None]  # [B, C, P]
     if not use_time:
         ages, popular = np.zeros_like(ages), np.zeros_like(popular)
     return Candidates(

@@ -170,7 +170,7 @@ def test_candidates_with_padding() -> None:
     first = [math.log(1.5), math.log(1 + 2 * day), (2 * day + 1) / (30 * day + 20)]
     np.testing.assert_allclose(found.popularity[0], [first, first], rtol=1e-6)
     second = [math.log(5.0), math.log(6.0), 6.0 / 80.0]
-    np.testing.assert_allclose(found.popularity[1, 0], second, rtol=1e-6)
+    np.testing.assert_allclose(found.popularity[1], [second, [0.0, 0.0, 0.0]], rtol=1e-6)
     dtypes = [column.dtype for column in found]
     assert dtypes == [torch.int64, torch.float32, torch.float32, torch.float32, torch.bool]
 
