@@ -111,13 +111,18 @@ def _summary(log: EventLog) -> Table:
     return table
 
 
-def main() -> None:
-    """Run the command line; the one place where errors of input become an exit code."""
+def guarded(program: str, run: Callable[[], object], *errors: type[Exception]) -> None:
+    """Run a command line; errors of input, and ``errors``, become one sentence on stderr and exit code 2."""
     try:
-        app()
-    except (InvalidEvents, InvalidConfig, OSError) as error:
-        print(f"newsrec: {' '.join(str(error).split())}", file=sys.stderr)
+        run()
+    except (InvalidEvents, InvalidConfig, OSError, *errors) as error:
+        print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def main() -> None:
+    """The command ``newsrec``."""
+    guarded("newsrec", app)
 
 
 if __name__ == "__main__":
