@@ -93,7 +93,7 @@ def evaluate(policy: Policy, decisions: Decisions, rows: np.ndarray, k: int = 10
         reads=decisions.readers.length[rows],
         metrics={name: metrics[name] for name in definitions(k) if name in metrics},
         lists=keys[lists],
-        coverage=np.count_nonzero(np.unique(lists)) / max(1, len(available)),
+        coverage=float(np.count_nonzero(np.unique(lists)) / max(1, len(available))),
     )
 
 

@@ -1,0 +1,87 @@
+"""A comparison for people: ``report.md`` with tables, and the plots beside it."""
+
+from pathlib import Path
+from typing import Any
+
+from newsrec.evaluation.gate import Verdict
+from newsrec.evaluation.plots import label, write_plots
+from newsrec.files import whole_directory
+
+CAVEAT = (
+    "Clicks come from slates that another policy chose. What it never showed could not be clicked, so these figures "
+    "favour policies that agree with it; they rank policies for the gate and do not promise an effect on readers."
+)
+
+
+def write_report(directory: str | Path, comparison: dict[str, Any], verdict: Verdict | None = None) -> Path:
+    """Writes ``directory`` whole, replacing an older report, and returns the path of its ``report.md``."""
+    directory = Path(directory)
+    with whole_directory(directory) as partial:
+        plots = write_plots(partial, comparison)
+        (partial / "report.md").write_text(to_markdown(comparison, plots, verdict), encoding="utf-8")
+    return directory / "report.md"
+
+
+def to_markdown(comparison: dict[str, Any], plots: dict[str, str], verdict: Verdict | None = None) -> str:
+    """The report; ``plots`` gives a caption for each file that stands beside it."""
+    sections = ["# Policies compared"]
+    if verdict:
+        sections += ["## Verdict", verdict.to_markdown().strip()]
+    sections += [_protocol(comparison), "## Metrics", _metrics(comparison), CAVEAT]
+    for baseline, policies in comparison["differences"].items():
+        if policies:
+            sections += [f"## Difference from {baseline}", _differences(policies)]
+    sections += ["## Plots", *(f"![{caption}]({name})\n\n{caption}" for name, caption in plots.items())]
+    sections += ["## What the metrics mean", _definitions(comparison)]
+    return "\n\n".join(sections) + "\n"
+
+
+def _protocol(comparison: dict[str, Any]) -> str:
+    p = comparison["protocol"]
+    return (
+        f"{p['decisions']:,} decisions of {p['readers']:,} readers, {_clock(p['from'])} to {_clock(p['to'])} UTC. "
+        f"Brackets are {p['confidence']:.0%} intervals from {p['draws']:,} resamples of the readers (seed {p['seed']})."
+    )
+
+
+def _metrics(comparison: dict[str, Any]) -> str:
+    """Metrics down, policies across; the last column counts the decisions that define the metric."""
+    policies = comparison["policies"]
+    rows = []
+    for metric in comparison["definitions"]:
+        cells = [_cell(policy[metric]) for policy in policies.values()]
+        decisions = max(policy[metric]["decisions"] for policy in policies.values())
+        rows.append([label(metric), *cells, f"{decisions:,}"])
+    return _table(["", *policies, "decisions"], rows)
+
+
+def _differences(policies: dict[str, Any]) -> str:
+    """Bold where the interval excludes zero."""
+    rows = []
+    for metric in next(iter(policies.values()))["metrics"]:
+        rows.append([label(metric), *(_cell(found["metrics"][metric], "+") for found in policies.values())])
+    rows.append(["decisions with the same list", *(f"{found['same_lists']:.1%}" for found in policies.values())])
+    return _table(["", *policies], rows) + "\n\nBold: the interval excludes zero."
+
+
+def _definitions(comparison: dict[str, Any]) -> str:
+    return "\n".join(f"- {label(name)} (`{name}`): {text}." for name, text in comparison["definitions"].items())
+
+
+def _cell(value: dict[str, float | None], sign: str = "") -> str:
+    mean, low, high = value["mean"], value["low"], value["high"]
+    if mean is None:
+        return "not defined"
+    if low is None or high is None:
+        return f"{mean:{sign}.3f}"
+    text = f"{mean:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    return f"**{text}**" if sign and low * high > 0 else text
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _clock(moment: str) -> str:
+    return moment.replace("T", " ").removesuffix("+00:00")
