@@ -143,7 +143,7 @@ class ReaderState:
 
     def row(self) -> dict[str, Any]:
         """The values of READER_FEATURES by name."""
-        reads = sorted((seconds, key, dwell) for key, (seconds, dwell) in self.history.items())
+        reads = sorted([(seconds, key, dwell) for key, (seconds, dwell) in self.history.items()])
         seconds, keys, dwell = zip(*reads, strict=True) if reads else ((), (), ())
         packed = pack_history(np.array(keys, np.uint64), np.array(seconds, np.uint32), np.array(dwell, np.float32))
         return {

@@ -24,7 +24,8 @@ from newsrec.features import (
 def reader_snapshots(log: EventLog) -> pa.Table:
     """Columns user_id, event_timestamp and READER_FEATURES: one row for each reader and moment of arrival.
 
-    Feedback whose request is unknown is left out. The order within one moment is by event id.
+    Feedback whose request is unknown is left out. The order within one moment is by event id. Imported reads with a
+    made-up clock are one row, after the last of them.
     """
     request = join(log.recommendations, log.feedback)
     feedback = log.feedback.filter(pa.array(request >= 0))
@@ -45,7 +46,8 @@ def reader_snapshots(log: EventLog) -> pa.Table:
         else:
             state.observe(*event, offset[i])
         new_reader = i == last or users[i + 1] != users[i]
-        if new_reader or received[i + 1] != received[i]:
+        made_up = clockless[i] and not new_reader and clockless[i + 1]
+        if new_reader or (received[i + 1] != received[i] and not made_up):
             rows.append({"user_id": users[i], "event_timestamp": received[i], **state.row()})
         if new_reader:
             state = ReaderState()

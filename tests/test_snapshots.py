@@ -78,6 +78,20 @@ def test_imported_reads_with_a_made_up_clock_count_only_as_reads(flags: tuple, s
     assert decision_moments(small).num_rows == article_moments(small).num_rows == 0
 
 
+def test_imported_reads_with_a_made_up_clock_are_one_row() -> None:
+    decisions = [decision("h", "u", MONDAY, "abc", policy=IMPORTED_POLICY), decision("r", "u", EIGHT, "d")]
+    reads = [event("h", "u", "click", a, MONDAY + i * MINUTE) for i, a in enumerate("abc")]
+    feedback = [*reads, event("r", "u", "click", "d", EIGHT), event("r", "u", "leave", None, EIGHT + SECOND)]
+    articles = [article(a) for a in "abcd"]
+    made_up = rows(reader_snapshots(log(articles, decisions, feedback, (HISTORY_TIME_MADE_UP,))))
+    assert [(row["event_timestamp"], read_articles(row)) for row in made_up] == [
+        (MONDAY + 2 * MINUTE, "abc"),
+        (EIGHT, "abcd"),
+        (EIGHT + SECOND, "abcd"),
+    ]
+    assert [read_articles(row) for row in rows(reader_snapshots(log(articles, decisions, feedback)))][:2] == ["a", "ab"]
+
+
 def test_the_day_of_a_reader_comes_from_the_context_of_the_request() -> None:
     decisions = [decision("r", "u", MONDAY, "a", context={"utc_offset_minutes": -60}), decision("s", "v", MONDAY, "a")]
     feedback = [event("r", "u", "click", "a", MONDAY), event("s", "v", "click", "a", MONDAY)]
