@@ -25,12 +25,6 @@ def log() -> EventLog:
     return random_log(np.random.default_rng(0))
 
 
-@pytest.fixture
-def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.delenv("NEWSREC_REDIS", raising=False)
-    return create_store(tmp_path / "store")
-
-
 def joined_by_the_library(log: EventLog) -> tuple[pa.Table, pa.Table]:
     readers = point_in_time(decision_moments(log), reader_snapshots(log), "user_id")
     return readers, point_in_time(article_moments(log), article_snapshots(log), "article_id")
