@@ -1,0 +1,150 @@
+"""A trained policy as one directory: ``policy.json``, ``weights.safetensors`` and ``articles.parquet``.
+
+What tests, the simulator, judging and the predictor load. Scores before saving equal scores after loading. The
+directory appears whole, its parts are checked by digest, and nothing in it is ever unpickled.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors
+import safetensors.torch
+from torch import nn
+
+from newsrec import config as configs
+from newsrec.catalogue import Catalogue, from_articles
+from newsrec.config import InvalidConfig
+from newsrec.events import InvalidEvents, validate
+from newsrec.features import ARTICLE_FEATURES, READER_FEATURES, feature_hash
+from newsrec.files import whole_directory, write_whole
+from newsrec.registry import REGISTRY
+
+FORMAT = 1
+_MANIFEST, _WEIGHTS, _ARTICLES = "policy.json", "weights.safetensors", "articles.parquet"
+
+
+class InvalidArtifact(ValueError):
+    """A directory that is no usable artefact; the message says what was found and what was expected."""
+
+
+class Artifact(NamedTuple):
+    """A policy with everything that it needs to score."""
+
+    name: str
+    """In the registry."""
+    policy: nn.Module
+    catalogue: Catalogue
+    """The articles of its training."""
+    use_time: bool
+    """Whether it was trained on features that need a clock."""
+    provenance: dict[str, Any]
+    """Where it comes from: seed, commit, event window in microseconds, configuration of the run."""
+    feature_hash: str
+    version: str
+    """Digest of everything above."""
+
+
+def create(
+    name: str, policy: nn.Module, catalogue: Catalogue, use_time: bool = True, provenance: dict[str, Any] | None = None
+) -> Artifact:
+    """The artefact of a policy trained just now; its version follows from its content alone."""
+    provenance = provenance or {}
+    parts = (name, configs.to_mapping(policy.config), use_time, provenance, feature_hash())
+    version = configs.digest(*parts, _digest(_weights(policy)), _digest(_articles(catalogue)))
+    return Artifact(name, policy.eval(), catalogue, use_time, provenance, feature_hash(), version)
+
+
+def save(artifact: Artifact, directory: str | Path) -> Path:
+    """Write ``artifact`` as ``directory``, whole or not at all, and return it."""
+    weights, articles = _weights(artifact.policy), _articles(artifact.catalogue)
+    manifest = {
+        "format": FORMAT,
+        "version": artifact.version,
+        "name": artifact.name,
+        "config": configs.to_mapping(artifact.policy.config),
+        "use_time": artifact.use_time,
+        "features": [feature.name for feature in (*READER_FEATURES, *ARTICLE_FEATURES)],
+        "feature_hash": artifact.feature_hash,
+        "digests": {_WEIGHTS: _digest(weights), _ARTICLES: _digest(articles)},
+        "provenance": artifact.provenance,
+    }
+    with whole_directory(directory) as partial:
+        (partial / _WEIGHTS).write_bytes(weights)
+        (partial / _ARTICLES).write_bytes(articles)
+        write_whole(partial / _MANIFEST, json.dumps(manifest, indent=2))
+    return Path(directory)
+
+
+def load(directory: str | Path) -> Artifact:
+    """The artefact in ``directory``. Raises InvalidArtifact."""
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    parts = {name: _read_part(directory / name, expected) for name, expected in manifest["digests"].items()}
+    try:
+        articles = validate(pq.read_table(pa.BufferReader(parts[_ARTICLES])), "articles")
+        catalogue = from_articles(articles)
+        entry = REGISTRY[manifest["name"]]
+        policy = entry.policy(configs.from_mapping(entry.config, manifest["config"]), articles.num_rows)
+        policy.load_state_dict(safetensors.torch.load(parts[_WEIGHTS]))
+    except (InvalidConfig, InvalidEvents, pa.ArrowInvalid, safetensors.SafetensorError, RuntimeError) as error:
+        raise InvalidArtifact(f"{directory} does not fit this code: {error}") from None
+    return Artifact(
+        manifest["name"],
+        policy.eval(),
+        catalogue,
+        manifest["use_time"],
+        manifest["provenance"],
+        manifest["feature_hash"],
+        manifest["version"],
+    )
+
+
+def read_manifest(directory: str | Path) -> dict[str, Any]:
+    """What ``policy.json`` says, checked for form. Raises InvalidArtifact."""
+    path = Path(directory) / _MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArtifact(f"{path} cannot be read ({error.strerror}); expected the folder of an artefact") from None
+    except ValueError as error:
+        raise InvalidArtifact(f"{path} is no JSON: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise InvalidArtifact(f"{path} has format {found!r}, expected {FORMAT}")
+    wanted = {"version": str, "name": str, "config": dict, "use_time": bool, "feature_hash": str, "provenance": dict}
+    for key, kind in {**wanted, "digests": dict}.items():
+        if not isinstance(manifest.get(key), kind):
+            raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")
+    if manifest["name"] not in REGISTRY:
+        raise InvalidArtifact(f"{path}: policy {manifest['name']!r} is unknown, expected one of {', '.join(REGISTRY)}")
+    if set(manifest["digests"]) != {_WEIGHTS, _ARTICLES}:
+        raise InvalidArtifact(f"{path}: digests name {sorted(manifest['digests'])}, expected {_WEIGHTS}, {_ARTICLES}")
+    return manifest
+
+
+def _read_part(path: Path, expected: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidArtifact(f"{path} cannot be read: {error.strerror}") from None
+    if _digest(content) != expected:
+        raise InvalidArtifact(f"{path} is corrupted: its digest is {_digest(content)[:12]}, expected {expected[:12]}")
+    return content
+
+
+def _weights(policy: nn.Module) -> bytes:
+    return safetensors.torch.save({name: value.contiguous() for name, value in policy.state_dict().items()})
+
+
+def _articles(catalogue: Catalogue) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(catalogue.articles.replace_schema_metadata(None), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
