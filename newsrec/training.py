@@ -1,0 +1,160 @@
+"""The one training loop, and the only place that seeds, logs progress and keeps the best weights.
+
+Decisions are split by time: the earliest are trained on, the next ones (validation) say when to stop, the last ones
+(test) are never looked at here. What is kept is the epoch with the best nDCG within the validation impressions.
+"""
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from newsrec import artifact, config, dataset
+from newsrec.artifact import Artifact
+from newsrec.config import InvalidConfig
+from newsrec.decisions import Decisions, time_split
+from newsrec.evaluation.metrics import ndcg, rank
+from newsrec.policy import Policy
+from newsrec.registry import REGISTRY
+from newsrec.reward import RewardConfig
+from newsrec.transitions import clicked, shown
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop."""
+
+    epochs: int = 20
+    """At most; training stops earlier when validation does not improve."""
+    patience: int = 3
+    """Epochs without improvement until it stops."""
+    batch_size: int = 256
+    validation: float = 0.1
+    """Share of the decisions, the last before the test share."""
+    test: float = 0.2
+    """Share of the decisions, the last of all; left to judging."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not (self.validation > 0 and self.test > 0 and self.validation + self.test < 1):
+            shares = f"validation {self.validation} and test {self.test}"
+            raise ValueError(
+                f"{shares} leave nothing to train on or judge, expected two shares that add up to less than 1"
+            )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run: a policy of the registry, its own table ``model``, and what is the same for all."""
+
+    policy: str
+    model: dict = field(default_factory=dict)
+    """Checked against the policy's Config."""
+    seed: int = 0
+    use_time: bool = True
+    """False for a log without a clock: ages, popularity and context are zero then."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+
+    def __post_init__(self) -> None:
+        if self.policy not in REGISTRY:
+            raise ValueError(f"policy is {self.policy!r}, expected one of {', '.join(REGISTRY)}")
+        config.from_mapping(REGISTRY[self.policy].config, self.model, "model")
+
+
+Progress = Callable[[str], None]
+"""Called with a line for each epoch."""
+
+
+def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> Artifact:
+    """The artefact of ``run``'s policy, trained on the earliest of ``decisions``. Raises InvalidConfig."""
+    generator = torch.Generator().manual_seed(run.seed)
+    torch.manual_seed(run.seed)  # initial weights
+    entry = REGISTRY[run.policy]
+    model: Any = config.from_mapping(entry.config, run.model, "model")
+    policy: Any = entry.policy(model, decisions.catalogue.trained)
+    learner = entry.learner(policy, generator)
+    rows, validation, _ = time_split(decisions.time, run.training.validation, run.training.test)
+    if not len(rows) or not len(validation):
+        found = f"{len(decisions)} decisions, {len(rows)} to train on and {len(validation)} to validate"
+        raise InvalidConfig(f"the log is too small: found {found}, expected some of each")
+    best, best_weights, waited = -np.inf, copy.deepcopy(policy.state_dict()), 0
+    for epoch in range(1, run.training.epochs + 1):
+        policy.train()
+        losses = _epoch(learner, decisions, rows, run.training.batch_size, generator)
+        policy.eval()
+        value = _impression_ndcg(policy, decisions, validation, run.training.batch_size)
+        written = "  ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+        progress(f"{run.policy} epoch {epoch}/{run.training.epochs}  {written}  validation nDCG {value:.4f}")
+        if value > best:
+            best, best_weights, waited = value, copy.deepcopy(policy.state_dict()), 0
+        else:
+            waited += 1
+        if waited == run.training.patience:
+            break
+    policy.load_state_dict(best_weights)
+    return artifact.create(
+        run.policy, policy, decisions.catalogue, run.use_time, _provenance(decisions, rows, run, float(best))
+    )
+
+
+def train_to(training_set: str | Path, run_config: str, out: str | Path, progress: Progress = print) -> Path:
+    """Train on the training set in a directory what ``run_config`` (JSON of a RunConfig) says; save the artefact.
+
+    Uses one thread, so that several can train side by side. Raises InvalidConfig, InvalidEvents, FileNotFoundError.
+    """
+    run = config.from_mapping(RunConfig, json.loads(run_config))
+    torch.set_num_threads(1)
+    progress(f"{run.policy}: reading {training_set}")
+    decisions = dataset.read(training_set, run.reward, run.use_time)
+    return artifact.save(train(decisions, run, progress), out)
+
+
+def _epoch(
+    learner: Any, decisions: Decisions, rows: np.ndarray, batch_size: int, generator: torch.Generator
+) -> dict[str, float]:
+    """Mean losses of one pass over ``rows`` in random order."""
+    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+    losses = [learner.update(decisions.batch(part)) for part in np.array_split(order, -(-len(order) // batch_size))]
+    return {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
+
+
+@torch.inference_mode()
+def _impression_ndcg(policy: Policy, decisions: Decisions, rows: np.ndarray, batch_size: int) -> float:
+    """Mean nDCG@10 within the impressions of ``rows``; -inf where none has both a click and an article without."""
+    values = []
+    for part in np.array_split(rows, -(-len(rows) // batch_size)):
+        batch = decisions.batch(part)
+        scores = policy.scores(batch.state, shown(batch)).numpy()
+        values.append(ndcg(rank(scores, clicked(batch).numpy(), batch.slate_mask.numpy()), 10))
+    found = np.concatenate(values)
+    return float(np.nanmean(found)) if np.isfinite(found).any() else -np.inf
+
+
+def _provenance(decisions: Decisions, rows: np.ndarray, run: RunConfig, validation: float) -> dict[str, Any]:
+    return {
+        "commit": _commit(),
+        "run": config.to_mapping(run),
+        "events_from": int(decisions.time[rows].min()),
+        "events_until": int(decisions.time[rows].max()),
+        "data_until": int(decisions.time.max()),
+        "decisions": len(rows),
+        "validation_ndcg": validation,
+    }
+
+
+def _commit() -> str:
+    """The commit of the code, "unknown" outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
