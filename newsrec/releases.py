@@ -65,10 +65,8 @@ def publish_artifact(root: str | Path, directory: str | Path, incumbent: str, ru
             return new.version
         found = served.version if served else ""
         if found != incumbent:
-            raise Conflict(
-                f"{found or 'nothing'} is served by now, expected {incumbent or 'nothing'}, with which {new.version} was "
-                "compared; run the pipeline again"
-            )
+            expected = f"{incumbent or 'nothing'}, with which {new.version} was compared"
+            raise Conflict(f"{found or 'nothing'} is served by now, expected {expected}; run the pipeline again")
         if served is not None and data_until < served.data_until:
             raise Conflict(
                 f"{new.version} knows events up to {data_until}, the served {found} up to {served.data_until}"
