@@ -1,0 +1,125 @@
+"""What the newsroom publishes: articles with a text that shows their topics, and hidden traits that readers react to.
+
+Text carries topic and, partly, clickbait; quality is hidden and shows only in how readers respond.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from newsrec.events import ARTICLES, TIME
+from newsrec.features import DAY, HOUR, article_key
+from newsrec.simulator import draws
+from newsrec.simulator.vocabulary import ABSTRACT, BAIT_TITLES, PLAIN_TITLES, TOPICS
+
+TOPIC_NAMES = tuple(TOPICS)
+DESK_RHYTHM = np.array([1, 1, 1, 1, 2, 4, 7, 9, 9, 8, 7, 7, 8, 7, 7, 7, 8, 8, 7, 6, 5, 4, 3, 2], float)
+"""Relative rate of publication in each hour of the day, UTC."""
+
+
+@dataclass(frozen=True)
+class NewsroomConfig:
+    """The supply of articles. All of it is assumed, none estimated from a log."""
+
+    shelf_life_hours: float = 48.0
+    """Age at which an article stops being a candidate."""
+    half_life_hours: float = 14.0
+    """Median time in which an article's freshness halves."""
+    half_life_spread: float = 0.5
+    """Standard deviation of the log of that time between articles."""
+    main_topic_share: float = 0.75
+    """Weight of the first of an article's two topics."""
+    clickbait: float = 0.25
+    """Mean clickbait, in (0, 1): an article's is ``u ** (1 / clickbait - 1)``, so most have little and a few much."""
+    body_words: float = 500.0
+    """Median length of a body."""
+
+    def __post_init__(self) -> None:
+        for name in ("shelf_life_hours", "half_life_hours", "body_words"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
+        if not self.half_life_spread >= 0:
+            raise ValueError(f"half_life_spread is {self.half_life_spread}, expected 0 or more")
+        if not 0.5 <= self.main_topic_share < 1.0:
+            raise ValueError(f"main_topic_share is {self.main_topic_share}, expected a share in [0.5, 1)")
+        if not 0.0 < self.clickbait < 1.0:
+            raise ValueError(f"clickbait is {self.clickbait}, expected a mean in (0, 1)")
+
+
+class Newsroom(NamedTuple):
+    """A articles in order of publication; T topics."""
+
+    table: pa.Table
+    """The article events: all that the world outside sees. Embeddings are null."""
+    key: np.ndarray  # [A] uint64, features.article_key
+    published: np.ndarray  # [A] int64, microseconds
+    half_life: np.ndarray  # [A] float64, hours
+    topics: np.ndarray  # [A, T] float64, sums to 1
+    quality: np.ndarray  # [A] float64, standard normal
+    clickbait: np.ndarray  # [A] float64 in (0, 1)
+    body_words: np.ndarray  # [A] int64
+
+
+def publish(config: NewsroomConfig, per_day: int, start: int, days: int, seed: int) -> Newsroom:
+    """Articles from one shelf life before ``start`` (microseconds, a midnight UTC) until ``days`` later."""
+    before = int(np.ceil(config.shelf_life_hours * HOUR / DAY))
+    number = np.arange(per_day * (before + days))
+    published = np.sort(start + (number // per_day - before) * DAY + _moment_of_day(seed, number))
+    main = draws.bits(seed, "main topic", number) % np.uint64(len(TOPIC_NAMES))
+    step = draws.bits(seed, "second topic", number) % np.uint64(len(TOPIC_NAMES) - 1)
+    second = (main + step + np.uint64(1)) % np.uint64(len(TOPIC_NAMES))  # never the main one
+    topics = np.zeros((len(number), len(TOPIC_NAMES)))
+    topics[number, main] = config.main_topic_share
+    topics[number, second] = 1.0 - config.main_topic_share
+    clickbait = draws.uniform(seed, "clickbait", number) ** (1.0 / config.clickbait - 1.0)
+    body_words = np.round(config.body_words * np.exp(0.5 * draws.normal(seed, "body words", number)))
+    body_words = np.maximum(body_words, 50).astype(np.int64)
+    ids = [f"s{seed}-a{n:06d}" for n in number]
+    table = pa.table(
+        {
+            **{field.name: pa.nulls(len(number), field.type) for field in ARTICLES},
+            "article_id": ids,
+            "published_at": pa.array(published).cast(TIME),
+            "category": [TOPIC_NAMES[t] for t in main],
+            "subcategory": [TOPIC_NAMES[t] for t in second],
+            "body_length": pa.array(body_words, pa.int32()),
+            **_texts(seed, main, second, clickbait),
+        }
+    )
+    return Newsroom(
+        table=table,
+        key=np.array([article_key(article_id) for article_id in ids], np.uint64),
+        published=published,
+        half_life=config.half_life_hours * np.exp(config.half_life_spread * draws.normal(seed, "half-life", number)),
+        topics=topics,
+        quality=draws.normal(seed, "quality", number),
+        clickbait=clickbait,
+        body_words=body_words,
+    )
+
+
+def _moment_of_day(seed: int, number: np.ndarray) -> np.ndarray:
+    """Microseconds after midnight, by the desk's rhythm. [A] int64"""
+    share = np.concatenate([[0.0], np.cumsum(DESK_RHYTHM) / DESK_RHYTHM.sum()])
+    hours = np.interp(draws.uniform(seed, "publication", number), share, np.arange(25.0))
+    return np.minimum((hours * HOUR).astype(np.int64), DAY - 1)
+
+
+def _texts(seed: int, main: np.ndarray, second: np.ndarray, clickbait: np.ndarray) -> dict[str, list[str]]:
+    """Columns title and abstract. The last word of a title and two of an abstract belong to the second topic."""
+    number = np.arange(len(main))
+    bait = draws.uniform(seed, "bait title", number) < clickbait
+    sentence = draws.bits(seed, "sentence", number)
+    order = draws.bits(seed, "words", number[:, None], np.arange(22)).argsort(1)  # [A, words of a topic]
+    titles, abstracts = [], []
+    for n in number:
+        first, other = TOPICS[TOPIC_NAMES[main[n]]], TOPICS[TOPIC_NAMES[second[n]]]
+        sentences = BAIT_TITLES if bait[n] else PLAIN_TITLES
+        words = [first[i] for i in order[n, :7]]
+        extra = [other[i] for i in order[n, 7:10]]
+        title = sentences[int(sentence[n]) % len(sentences)].format(words[0], words[1], extra[0])
+        titles.append(title[0].upper() + title[1:])
+        abstracts.append(ABSTRACT.format(*words[2:7], *extra[1:]))
+    return {"title": titles, "abstract": abstracts}

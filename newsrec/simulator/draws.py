@@ -1,0 +1,38 @@
+"""Random numbers that are a function of what they are for: seed, purpose, and keys such as reader, visit, position.
+
+A number drawn this way depends neither on who else is simulated in the same batch nor on the order of the calls, and
+two worlds with one seed share their luck. Keys are mixed by the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+"""
+
+import hashlib
+
+import numpy as np
+from scipy.special import ndtri
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def bits(seed: int, purpose: str, *keys: np.ndarray) -> np.ndarray:
+    """uint64, one for each combination of ``keys`` (integer arrays, 0 or more, that broadcast)."""
+    start = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
+    state = np.full(1, int.from_bytes(start, "little"), np.uint64)
+    for key in keys:
+        state = _mix(state + (np.asarray(key).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    return state
+
+
+def uniform(seed: int, purpose: str, *keys: np.ndarray) -> np.ndarray:
+    """float64 in the open interval (0, 1), one for each combination of ``keys``."""
+    return ((bits(seed, purpose, *keys) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def normal(seed: int, purpose: str, *keys: np.ndarray) -> np.ndarray:
+    """float64, standard normal, one for each combination of ``keys``."""
+    return ndtri(uniform(seed, purpose, *keys))
+
+
+def _mix(state: np.ndarray) -> np.ndarray:
+    state = (state ^ (state >> np.uint64(30))) * _FIRST
+    state = (state ^ (state >> np.uint64(27))) * _SECOND
+    return state ^ (state >> np.uint64(31))

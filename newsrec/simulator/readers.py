@@ -1,0 +1,115 @@
+"""Who reads: interests, rhythm of life, patience and place of each reader. Fixed for a world, hidden from policies."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from newsrec.features import DAY, HOUR
+from newsrec.simulator import draws
+from newsrec.simulator.articles import TOPIC_NAMES
+
+WEEK_HOURS = 168
+PLACES = (("en-US", -300), ("en-US", -480), ("en-GB", 0), ("en-GB", 0), ("en-ZA", 120), ("en-IN", 330))
+"""Locale and minutes east of UTC; each is as likely as the others."""
+DEVICES = ("phone", "desktop", "tablet")
+DEVICE_SHARE = np.array([0.62, 0.30, 0.08])
+HABITS = (  # (hours of the day with a peak, weight of a day at the weekend)
+    ((7.0,), 0.9),
+    ((8.0, 18.0), 0.6),
+    ((12.5,), 0.7),
+    ((20.5,), 1.2),
+    ((10.0, 15.0, 21.0), 1.3),
+)
+"""Kinds of rhythm; each is as likely as the others, and each reader's is shifted by a time of their own."""
+
+
+@dataclass(frozen=True)
+class PopulationConfig:
+    """How readers differ. All of it is assumed, none estimated from a log."""
+
+    interest_spread: float = 1.0
+    """Standard deviation of a reader's interest in a topic."""
+    topic_appeal_spread: float = 0.3
+    """Standard deviation of what all readers share of their interest in a topic."""
+    visits_per_day: float = 0.22
+    """Median over readers, at neutral satisfaction."""
+    activity_spread: float = 1.1
+    """Standard deviation of the log of visits a day between readers."""
+    patience: float = 0.4
+    """Median probability to ask for another slate after one without a click."""
+    patience_spread: float = 0.6
+    """Standard deviation of its logit between readers."""
+    rhythm_shift_hours: float = 1.0
+    """Standard deviation of a reader's shift against their kind of rhythm."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "interest_spread",
+            "topic_appeal_spread",
+            "activity_spread",
+            "patience_spread",
+            "rhythm_shift_hours",
+        ):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        if not self.visits_per_day > 0:
+            raise ValueError(f"visits_per_day is {self.visits_per_day}, expected more than 0")
+        if not 0.0 < self.patience < 1.0:
+            raise ValueError(f"patience is {self.patience}, expected a probability in (0, 1)")
+
+
+class Population(NamedTuple):
+    """N readers; T topics."""
+
+    interests: np.ndarray  # [N, T] float64
+    visits_per_hour: np.ndarray  # [N] float64, at neutral satisfaction
+    habit: np.ndarray  # [N] int64, row of HABITS
+    shift: np.ndarray  # [N] int64, microseconds that the reader's rhythm runs late
+    patience: np.ndarray  # [N] float64, logit
+    place: np.ndarray  # [N] int64, row of PLACES
+    utc_offset: np.ndarray  # [N] int64, minutes
+    device: np.ndarray  # [N] int64, the one that the reader mostly uses, row of DEVICES
+
+    def rhythm_clock(self, readers: np.ndarray, time: np.ndarray) -> np.ndarray:
+        """Hours into the reader's own week (Monday midnight is 0), shifted by their rhythm: [B] float64 in [0, 168)."""
+        local = time + self.utc_offset[readers] * 60_000_000 - self.shift[readers] + 3 * DAY  # 1970 began on a Thursday
+        return local % (7 * DAY) / HOUR
+
+
+def settle(config: PopulationConfig, readers: int, seed: int) -> Population:
+    """The population of a world. A reader's traits do not depend on how many others there are."""
+    n, topic = np.arange(readers), np.arange(len(TOPIC_NAMES))
+    appeal = config.topic_appeal_spread * draws.normal(seed, "topic appeal", topic)  # [T]
+    own = config.interest_spread * draws.normal(seed, "interests", n[:, None], topic)  # [N, T]
+    activity = np.exp(config.activity_spread * draws.normal(seed, "activity", n))
+    patience = np.log(config.patience / (1.0 - config.patience))
+    place = _pick(draws.uniform(seed, "place", n), np.ones(len(PLACES)))
+    shift = config.rhythm_shift_hours * HOUR * draws.normal(seed, "rhythm shift", n)
+    return Population(
+        interests=appeal + own,
+        visits_per_hour=config.visits_per_day / 24.0 * activity,
+        habit=_pick(draws.uniform(seed, "habit", n), np.ones(len(HABITS))),
+        shift=shift.astype(np.int64),
+        patience=patience + config.patience_spread * draws.normal(seed, "patience", n),
+        place=place,
+        utc_offset=np.array([minutes for _, minutes in PLACES])[place],
+        device=_pick(draws.uniform(seed, "device", n), DEVICE_SHARE),
+    )
+
+
+def habit_table() -> np.ndarray:
+    """[habits, 168] float64: relative rate of visits in each hour of the reader's week, mean 1, never 0."""
+    hour = np.arange(WEEK_HOURS) % 24 + 0.5
+    weekend = np.arange(WEEK_HOURS) >= 5 * 24
+    rows = []
+    for peaks, weight in HABITS:
+        away = np.abs((hour[:, None] - np.array(peaks) + 12.0) % 24.0 - 12.0)  # [168, peaks]
+        row = (0.08 + np.exp(-0.5 * (away / 1.6) ** 2).sum(1)) * np.where(weekend, weight, 1.0)
+        rows.append(row / row.mean())
+    return np.stack(rows)
+
+
+def _pick(u: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Categories drawn in proportion to ``weights`` from uniform numbers. int64"""
+    return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], u)

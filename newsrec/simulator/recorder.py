@@ -1,0 +1,111 @@
+"""The log of a simulated world: what a recommender and a collector would have written down, nothing hidden."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from newsrec.events import CONTEXT, KINDS, SCHEMAS, TIME, EventLog
+from newsrec.features import feature_hash
+from newsrec.simulator.readers import DEVICES, PLACES
+from newsrec.simulator.response import Feedback
+from newsrec.simulator.world import World
+
+
+class Decision(NamedTuple):
+    """B decisions. Articles are rows of the newsroom, -1 behind the end."""
+
+    reader: np.ndarray  # [B] int64
+    number: np.ndarray  # [B] int64, the reader's decisions counted from 0
+    visit: np.ndarray  # [B] int64, the reader's visits counted from 0
+    time: np.ndarray  # [B] int64, microseconds
+    device: np.ndarray  # [B] int64, row of DEVICES
+    candidates: np.ndarray  # [B, C] int32
+    slate: np.ndarray  # [B, K] int32
+    propensities: np.ndarray  # [B, K] float64
+
+
+class Recorder:
+    """Collects the decisions of one world and what followed."""
+
+    def __init__(self, world: World, policy_name: str) -> None:
+        self._config, self._population = world.config, world.population
+        self._article_ids = world.newsroom.table["article_id"].combine_chunks()
+        self._policy_name = policy_name
+        self._decisions: list[Decision] = []
+        self._feedback: list[Feedback] = []
+
+    def record(self, decision: Decision, feedback: Feedback) -> None:
+        self._decisions.append(decision)
+        self._feedback.append(feedback)
+
+    def log(self, articles: pa.Table) -> EventLog:
+        """The log at the end of the simulated days: feedback that had not arrived by then is not in it."""
+        feedback = Feedback.joined(self._feedback)
+        arrived = feedback.take(feedback.received < self._config.end_time)
+        return EventLog(articles, self._recommendation_table(), self._feedback_table(arrived))
+
+    def _recommendation_table(self) -> pa.Table:
+        if not self._decisions:
+            return SCHEMAS["recommendations"].empty_table()
+        d = Decision(*(np.concatenate(column) for column in zip(*self._decisions, strict=True)))
+        context = {
+            "device": pa.array(DEVICES).take(pa.array(d.device)),
+            "surface": _constant("front", d.reader),
+            "locale": pa.array([locale for locale, _ in PLACES]).take(pa.array(self._population.place[d.reader])),
+            "utc_offset_minutes": pa.array(self._population.utc_offset[d.reader], pa.int16()),
+        }
+        columns = {
+            "request_id": self._ids("r", d.reader, d.number),
+            "user_id": self._ids("u", d.reader),
+            "session_id": self._ids("v", d.reader, d.visit),
+            "time": pa.array(d.time).cast(TIME),
+            "context": pa.StructArray.from_arrays([context[field.name] for field in CONTEXT], fields=list(CONTEXT)),
+            "feature_version": _constant(feature_hash(), d.reader),
+            "policy": _constant(self._policy_name, d.reader),
+            "candidates": _lists(d.candidates >= 0, self._article_ids.take(pa.array(d.candidates[d.candidates >= 0]))),
+            "slate": _lists(d.slate >= 0, self._article_ids.take(pa.array(d.slate[d.slate >= 0]))),
+            "propensities": _lists(d.slate >= 0, pa.array(d.propensities[d.slate >= 0])),
+        }
+        return _table("recommendations", columns).sort_by([("time", "ascending"), ("request_id", "ascending")])
+
+    def _feedback_table(self, f: Feedback) -> pa.Table:
+        request, none = self._ids("r", f.reader, f.decision), f.article < 0
+        columns = {
+            "event_id": pc.binary_join_element_wise(request, _digits(f.kind * 100 + f.position, 3), "-"),
+            "request_id": request,
+            "user_id": self._ids("u", f.reader),
+            "article_id": self._article_ids.take(pa.array(f.article, mask=none)),
+            "position": pa.array(f.position, pa.int16(), mask=none),
+            "kind": pa.array(KINDS).take(pa.array(f.kind)),
+            "dwell_seconds": pa.array(f.dwell_seconds, mask=np.isnan(f.dwell_seconds)),
+            "time": pa.array(f.time).cast(TIME),
+            "received_at": pa.array(f.received).cast(TIME),
+        }
+        return _table("feedback", columns).sort_by([("received_at", "ascending"), ("event_id", "ascending")])
+
+    def _ids(self, letter: str, reader: np.ndarray, number: np.ndarray | None = None) -> pa.Array:
+        """``s0-r0000012-00003``: seed, what it is, reader, number. One reader's ids sort by number."""
+        parts = [_constant(f"s{self._config.seed}-{letter}", reader), _digits(reader, 7)]
+        ids = pc.binary_join_element_wise(*parts, "")
+        return ids if number is None else pc.binary_join_element_wise(ids, _digits(number, 5), "-")
+
+
+def _digits(number: np.ndarray, width: int) -> pa.Array:
+    return pc.utf8_lpad(pa.array(number).cast(pa.string()), width, "0")
+
+
+def _constant(text: str, like: np.ndarray) -> pa.Array:
+    return pa.repeat(text, len(like))
+
+
+def _lists(mask: np.ndarray, values: pa.Array) -> pa.Array:
+    """Row i holds as many of ``values`` as row i of ``mask`` has True."""
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(mask.sum(1))), pa.int32()), values)
+
+
+def _table(name: str, columns: dict[str, pa.Array]) -> pa.Table:
+    """The columns in the order of the schema ``name``; those that are not given are null."""
+    rows, schema = len(next(iter(columns.values()))), SCHEMAS[name]
+    return pa.table([columns.get(f.name, pa.nulls(rows, f.type)) for f in schema], schema=schema)

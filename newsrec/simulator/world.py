@@ -1,0 +1,136 @@
+"""The truth of a simulated newsroom: who asks for a slate next, what they do with it, and when they come back.
+
+Reader n sees article j at position k (from 0) at time t. Hidden: interests ``a_n`` over topics, satisfaction ``S_n``
+in (0, 1), patience ``p_n``; topics ``x_j``, quality ``q_j``, clickbait ``b_j``, half-life ``h_j``. Every other name is
+a field of the configurations; all of them are assumed, none is estimated from a log.
+
+Response: utility with position bias (Richardson et al. 2007; Chuklin et al. 2015, section 3)::
+
+    examined     P = (k + 1) ** -position_bias
+    match        m = a_n . x_j
+    freshness    f = 0.5 ** (age / h_j)
+    click        P = sigmoid(base + interest m + quality q_j + clickbait b_j + freshness f - repetition r) if examined,
+                 r = times examined in the last MEMORY slates; P = 0 if read in them
+    worth        w = sigmoid(worth_base + worth_interest m + worth_quality q_j - worth_clickbait b_j)
+    dwell        log d ~ Normal(log dwell_seconds + dwell_worth (w - 0.5) + 0.3 log(words / 500), dwell_spread)
+    after a click    like, share, comment with P = like w, share w, comment w
+    without one      hide with P = hide (1 - w)^2 if examined
+    stay         P = sigmoid(p_n + patience_click [any click]): asks for another slate, else leaves
+
+Return: proportional hazard, habit by hour of the week times satisfaction to the power of an elasticity::
+
+    S leaks      (S - neutral) halves every leak_hours
+    S learns     after a slate with reads: S += (1 - (1 - read_weight) ** reads) (mean worth of the reads - S)
+                 without: S += empty_weight (empty_value - S)
+    next visit   hazard(t) = visits_n habit_n(t) (S / neutral) ** elasticity, S as it was when the reader left,
+                 t from half an hour after that
+
+Clickbait thus raises clicks and lowers worth, hence satisfaction and, where the elasticity is positive, return. Who
+has a low hazard has as good as left; the log's end censors. Feedback arrives log-normally seconds after its time; for
+a share ``late_share`` of the slates (a phone without connection) minutes to hours later.
+"""
+
+import numpy as np
+from scipy.special import expit
+
+from newsrec.features import HOUR, SESSION_GAP_MINUTES
+from newsrec.simulator import draws
+from newsrec.simulator.articles import publish
+from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.readers import DEVICE_SHARE, settle
+from newsrec.simulator.response import DWELL, LEAVE, SECOND, Appeal, Feedback, Reaction, arrival_delay, react
+from newsrec.simulator.returns import Returns, satisfied
+
+MEMORY = 6
+"""Slates that a reader remembers."""
+
+
+class World:
+    """N readers. ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on."""
+
+    def __init__(self, config: SimulationConfig) -> None:
+        self.config, n = config, config.readers
+        self.newsroom = publish(config.newsroom, config.articles_per_day, config.start_time, config.days, config.seed)
+        self.population = settle(config.population, n, config.seed)
+        self.decision = np.zeros(n, np.int64)
+        """Slates that each reader has had."""
+        self.visit = np.zeros(n, np.int64)
+        """Visits that each reader has ended."""
+        self.satisfaction = np.full(n, config.returns.neutral)
+        self._satisfied_at = np.full(n, config.start_time)
+        self._examined = np.full((n, MEMORY, config.slate_size), -1, np.int32)
+        self._read = np.full((n, MEMORY, config.slate_size), -1, np.int32)
+        self._returns = Returns(config.returns, self.population)
+        self.next_time = self._next_visit(np.arange(n), self._satisfied_at)
+
+    def device(self, readers: np.ndarray) -> np.ndarray:
+        """The device of each reader's current visit, row of DEVICES: [B] int64."""
+        keys = readers[:, None], self.visit[readers, None], np.arange(2)
+        u = draws.uniform(self.config.seed, "device of a visit", *keys)  # [B, 2]
+        other = np.searchsorted(np.cumsum(DEVICE_SHARE)[:-1], u[:, 1])
+        return np.where(u[:, 0] < 0.85, self.population.device[readers], other)
+
+    def respond(self, readers: np.ndarray, slate: np.ndarray) -> Feedback:
+        """What each of ``readers`` [B] does with their ``slate`` [B, K] of article rows, -1 behind its end.
+
+        No reader twice. Their clock, satisfaction and memory move on.
+        """
+        seed, config = self.config.seed, self.config.response
+        now, decision = self.next_time[readers], self.decision[readers]
+        appeal = self._appeal(readers, slate, now)
+        reaction = react(config, appeal, self.population.patience[readers], seed, readers, decision)
+        feedback = self._feedback(readers, slate, now, reaction)
+        self._remember(readers, slate, reaction)
+        elapsed = (now - self._satisfied_at[readers]) / HOUR
+        before = self.satisfaction[readers]
+        self.satisfaction[readers] = satisfied(self.config.returns, before, elapsed, appeal.worth, reaction.clicked)
+        self._satisfied_at[readers] = now
+        end = now + (reaction.end * SECOND).astype(np.int64)
+        self.decision[readers] += 1
+        self.next_time[readers] = end + 2 * SECOND
+        gone = readers[reaction.left]
+        self.visit[gone] += 1
+        self.next_time[gone] = self._next_visit(gone, end[reaction.left] + SESSION_GAP_MINUTES * 60 * SECOND)
+        return feedback
+
+    def _appeal(self, readers: np.ndarray, slate: np.ndarray, now: np.ndarray) -> Appeal:
+        config, newsroom, article = self.config.response, self.newsroom, np.maximum(slate, 0)
+        match = np.einsum("bt,bkt->bk", self.population.interests[readers], newsroom.topics[article])  # [B, K]
+        quality, clickbait = newsroom.quality[article], newsroom.clickbait[article]
+        age = (now[:, None] - newsroom.published[article]) / HOUR
+        logit = config.base + config.interest * match + config.quality * quality + config.clickbait * clickbait
+        logit += config.freshness * np.exp2(-age / newsroom.half_life[article])
+        shown = article[:, :, None, None]
+        logit -= config.repetition * (self._examined[readers, None] == shown).sum((2, 3))
+        logit[(self._read[readers, None] == shown).any((2, 3))] = -np.inf
+        worth = config.worth_base + config.worth_interest * match + config.worth_quality * quality
+        return Appeal(
+            slate >= 0, logit, expit(worth - config.worth_clickbait * clickbait), newsroom.body_words[article]
+        )
+
+    def _feedback(self, readers: np.ndarray, slate: np.ndarray, now: np.ndarray, reaction: Reaction) -> Feedback:
+        row, kind, position = np.nonzero(reaction.happened)
+        time = now[row] + (reaction.moment[row, kind, position] * SECOND).astype(np.int64)
+        feedback = Feedback(
+            reader=readers[row],
+            decision=self.decision[readers[row]],
+            kind=kind,
+            position=position,
+            article=np.where(kind == LEAVE, -1, slate[row, position]),
+            dwell_seconds=np.where(kind == DWELL, reaction.dwell[row, position], np.float32(np.nan)),
+            time=time,
+            received=time,
+        )
+        return feedback._replace(received=time + arrival_delay(self.config.response, self.config.seed, feedback))
+
+    def _remember(self, readers: np.ndarray, slate: np.ndarray, reaction: Reaction) -> None:
+        slot, width = self.decision[readers] % MEMORY, slate.shape[1]
+        self._examined[readers, slot, :width] = np.where(reaction.examined, slate, -1)
+        self._read[readers, slot, :width] = np.where(reaction.clicked, slate, -1)
+
+    def _next_visit(self, readers: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """[B] int64: the hazard from ``start`` to it adds up to an exponential number with mean 1."""
+        exponential = -np.log(draws.uniform(self.config.seed, "return", readers, self.visit[readers]))
+        return self._returns.next_visit(
+            readers, start, exponential / self._returns.hazard(readers, self.satisfaction[readers])
+        )
