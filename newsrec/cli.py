@@ -8,12 +8,15 @@ from typing import Annotated
 import pyarrow.compute as pc
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
+from newsrec import config as configs
 from newsrec import events
 from newsrec.config import InvalidConfig
 from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.events import EventLog, InvalidEvents
+from newsrec.simulator.config import SimulationConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data = typer.Typer(no_args_is_help=True, help="Turn a public or foreign log into an event log.")
@@ -77,9 +80,32 @@ def data_obd(path: Source, out: Out) -> None:
     _import(lambda: obd.read(path), out)
 
 
+@app.command("simulate")
+def simulate(
+    out: Out,
+    config: Annotated[Path | None, typer.Option(help="TOML with what differs from the defaults.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="One value, such as readers=500 or returns.elasticity=0.")
+    ] = None,
+) -> None:
+    """Write the log of a simulated newsroom: random slates with their propensities, and what readers did."""
+    from newsrec import ingestion  # takes seconds to import, which the other commands need not wait for
+
+    settings = configs.load(SimulationConfig, config, set_ or ())
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{settings.readers:,} readers, {settings.days} days")
+        ingestion.simulate_to(settings, out, lambda done, hours: bar.update(task, completed=done, total=hours))
+    _report(events.read(out), out)
+
+
 def _import(read: Callable[[], EventLog], out: Path) -> None:
     log = read()
     events.write(log, out)
+    _report(log, out)
+
+
+def _report(log: EventLog, out: Path) -> None:
     console = Console()
     console.print(_summary(log))
     for flag in sorted(log.flags):

@@ -71,6 +71,10 @@ def test_an_imported_log_is_written_and_summed_up(
         (["data", "ebnerd", "{source}", "--timezone", "UTC"], "behaviors.parquet"),
         (["data", "interactions", "{source}"], "expected one file .inter in the folder"),
         (["data", "obd", "{source}"], "expected the folders random and bts"),
+        (["simulate", "--set", "reader=5"], "unknown key reader; did you mean readers?"),
+        (["simulate", "--set", "response.like=2"], "config.response: like is 2.0, expected a probability in [0, 1]"),
+        (["simulate", "--config", "{source}/none.toml"], "No such file or directory"),
+        (["simulate", "--set", "readers=1", "--set", "days=1"], "1 readers asked for nothing in 1 days"),
     ],
 )
 def test_an_error_is_one_sentence_and_nothing_is_written(
@@ -117,6 +121,23 @@ def test_the_columns_of_interactions_are_options(tmp_path: Path, run: Callable[.
     assert log.feedback["article_id"].to_pylist() == ["a"]
     assert log.articles["title"].to_pylist() == ["Snow"]
     assert str(log.feedback["time"][0]) == "2024-05-01 03:00:00+00:00"
+
+
+def test_a_simulated_log_is_written_and_summed_up(
+    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file's values, then those of --set; what is printed counts what was written."""
+    settings = tmp_path / "small.toml"
+    settings.write_text('days = 1\nreaders = 9\nstart = "2024-05-01"\n[population]\nvisits_per_day = 4.0\n')
+    out = tmp_path / "log"
+    assert run("simulate", "--config", settings, "--out", out, "--set", "readers=5", "--set", "slate_size=3") == 0
+    log, printed = events.read(out), " ".join(capsys.readouterr().out.split())
+    assert f"decisions {log.recommendations.num_rows} " in printed
+    assert "propensities logged" in printed
+    assert f"written to {out}" in printed
+    assert 1 < len(set(log.recommendations["user_id"].to_pylist())) <= 5
+    assert {len(slate) for slate in log.recommendations["slate"].to_pylist()} == {3}
+    assert {str(time.date()) for time in log.recommendations["time"].to_pylist()} == {"2024-05-01"}
 
 
 def test_wrong_usage_ends_with_two(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
