@@ -1,6 +1,5 @@
 """Plots of a comparison: policies with intervals, slices of time and readers, variety of the lists."""
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,23 @@ def label(metric: str) -> str:
     return " ".join(_WORDS.get(word, word) for word in name.split("_")) + (f"@{cut}" if cut else "")
 
 
-def write_plots(directory: Path, comparison: dict[str, Any]) -> dict[str, str]:
-    """Writes one PNG a plot into ``directory``; file name and caption of each."""
-    k = comparison["protocol"]["k"]
-    share = f"{comparison['protocol']['confidence']:.0%}"
-    plots: dict[str, tuple[Callable[[dict[str, Any]], Figure], str]] = {
-        "policies.png": (_policies, f"Each policy with its {share} interval; further right is better."),
-        "lists.png": (_lists, "Variety of the lists: how much of the catalogue appears, how alike they are, how new."),
-        "slices.png": (_slices, f"nDCG@{k} over time (UTC) and by what is known of the reader, {share} intervals."),
-    }
+def captions(comparison: dict[str, Any]) -> dict[str, str]:
+    """The plots of a comparison: file name and caption of each."""
+    k, share = comparison["protocol"]["k"], f"{comparison['protocol']['confidence']:.0%}"
+    found = {"policies.png": f"Each policy with its {share} interval; further right is better."}
     if any(comparison["differences"].values()):
-        plots["lifts.png"] = (_lifts, f"Paired difference in nDCG@{k}; an interval beyond the line is a difference.")
-    for name, (draw, _) in plots.items():
-        draw(comparison).savefig(directory / name, dpi=110)
-    return {name: caption for name, (_, caption) in plots.items()}
+        found["lifts.png"] = f"Paired difference in nDCG@{k}; an interval beyond the line is a difference."
+    return found | {
+        "lists.png": "Variety of the lists: how much of the catalogue appears, how alike they are, how new.",
+        "slices.png": f"nDCG@{k} over time (UTC) and by what is known of the reader, {share} intervals.",
+    }
+
+
+def write_plots(directory: Path, comparison: dict[str, Any]) -> None:
+    """Writes the PNG files that ``captions`` names into ``directory``."""
+    draw = {"policies.png": _policies, "lifts.png": _lifts, "lists.png": _lists, "slices.png": _slices}
+    for name in captions(comparison):
+        draw[name](comparison).savefig(directory / name, dpi=110)
 
 
 def _policies(comparison: dict[str, Any]) -> Figure:

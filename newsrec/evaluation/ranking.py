@@ -15,7 +15,7 @@ import torch
 
 from newsrec.decisions import Decisions
 from newsrec.evaluation.metrics import auc, hit, mrr, ndcg, rank
-from newsrec.features import HISTORY_LENGTH, HOUR, article_key
+from newsrec.features import DAY, HISTORY_LENGTH, HOUR, article_key
 from newsrec.policy import Policy
 from newsrec.transitions import Candidates, State, clicked, shown
 
@@ -57,7 +57,7 @@ def definitions(k: int) -> dict[str, str]:
         "impression_ndcg_at_10": "within the impression: discounted gain of the clicks among the first 10, 1 at best",
         f"coverage_at_{k}": f"articles in anyone's list of {k}, of all that could stand there; has no interval",
         f"same_list_at_{k}": f"probability that another reader within the same hour gets the same list of {k}",
-        f"new_at_{k}": f"share of the list of {k} that is newer than the policy's training",
+        f"new_at_{k}": f"share of the list of {k} that was published within the last 24 hours",
     }
 
 
@@ -84,7 +84,8 @@ def evaluate(policy: Policy, decisions: Decisions, rows: np.ndarray, k: int = 10
     keys = np.array([NOTHING, *(article_key(a) for a in decisions.catalogue.ids[1:])], np.uint64)
     time, reader = decisions.time[rows], decisions.user[rows]
     same = same_list(time // HOUR, reader, lists)
-    metrics = full | slates | {f"same_list_at_{k}": same, f"new_at_{k}": _share_new(lists, decisions.catalogue.trained)}
+    new = _share_new(lists, time[:, None] - decisions.catalogue.published_at[lists])
+    metrics = full | slates | {f"same_list_at_{k}": same, f"new_at_{k}": new}
     available = np.unique(np.concatenate([pool.available for pool in pools]))
     return Ranking(
         k=k,
@@ -144,10 +145,11 @@ def _count(*columns: np.ndarray) -> np.ndarray:
     return count[member.ravel()]
 
 
-def _share_new(lists: np.ndarray, trained: int) -> np.ndarray:
-    """[n]: of each list's articles, the share with a row beyond ``trained``; NaN for an empty list."""
+def _share_new(lists: np.ndarray, age: np.ndarray) -> np.ndarray:
+    """[n]: of each list's articles, the share whose ``age`` [n, k] is at most a day; NaN for an empty list."""
     length = np.count_nonzero(lists, axis=1)
-    return np.divide((lists > trained).sum(1), length, out=np.full(len(lists), np.nan), where=length > 0)
+    new = ((age <= DAY) & (lists > 0)).sum(1)
+    return np.divide(new, length, out=np.full(len(lists), np.nan), where=length > 0)
 
 
 def _scores(policy: Policy, state: State, candidates: Candidates) -> np.ndarray:

@@ -1,10 +1,11 @@
 """A comparison for people: ``report.md`` with tables, and the plots beside it."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from newsrec.evaluation.gate import Verdict
-from newsrec.evaluation.plots import label, write_plots
+from newsrec.evaluation.plots import captions, label, write_plots
 from newsrec.files import whole_directory
 
 CAVEAT = (
@@ -13,17 +14,31 @@ CAVEAT = (
 )
 
 
-def write_report(directory: str | Path, comparison: dict[str, Any], verdict: Verdict | None = None) -> Path:
+def write_report(directory: str | Path, comparison: dict[str, Any]) -> Path:
     """Writes ``directory`` whole, replacing an older report, and returns the path of its ``report.md``."""
     directory = Path(directory)
     with whole_directory(directory) as partial:
-        plots = write_plots(partial, comparison)
-        (partial / "report.md").write_text(to_markdown(comparison, plots, verdict), encoding="utf-8")
+        write_plots(partial, comparison)
+        (partial / "report.md").write_text(to_markdown(comparison), encoding="utf-8")
     return directory / "report.md"
 
 
-def to_markdown(comparison: dict[str, Any], plots: dict[str, str], verdict: Verdict | None = None) -> str:
-    """The report; ``plots`` gives a caption for each file that stands beside it."""
+def write_verdict(directory: str | Path, report: str | Path, comparison: dict[str, Any], verdict: Verdict) -> None:
+    """Writes ``directory`` whole: ``report`` with the verdict on top, and ``verdict.json`` and ``verdict.md`` alone.
+
+    The latter holds the table of metrics too: all that a terminal needs.
+    """
+    sections = [verdict.to_markdown().strip(), _protocol(comparison), _metrics(comparison)]
+    with whole_directory(directory) as partial:
+        for name in captions(comparison):
+            shutil.copy2(Path(report) / name, partial / name)
+        (partial / "report.md").write_text(to_markdown(comparison, verdict), encoding="utf-8")
+        (partial / "verdict.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+        (partial / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")
+
+
+def to_markdown(comparison: dict[str, Any], verdict: Verdict | None = None) -> str:
+    """The report; the plots that it shows stand beside it."""
     sections = ["# Policies compared"]
     if verdict:
         sections += ["## Verdict", verdict.to_markdown().strip()]
@@ -31,17 +46,18 @@ def to_markdown(comparison: dict[str, Any], plots: dict[str, str], verdict: Verd
     for baseline, policies in comparison["differences"].items():
         if policies:
             sections += [f"## Difference from {baseline}", _differences(policies)]
-    sections += ["## Plots", *(f"![{caption}]({name})\n\n{caption}" for name, caption in plots.items())]
+    sections += ["## Plots", *(f"![{caption}]({name})\n\n{caption}" for name, caption in captions(comparison).items())]
+    if "selection" in comparison:
+        sections += ["## How the winner was chosen", _selection(comparison["selection"])]
     sections += ["## What the metrics mean", _definitions(comparison)]
     return "\n\n".join(sections) + "\n"
 
 
 def _protocol(comparison: dict[str, Any]) -> str:
     p = comparison["protocol"]
-    return (
-        f"{p['decisions']:,} decisions of {p['readers']:,} readers, {_clock(p['from'])} to {_clock(p['to'])} UTC. "
-        f"Brackets are {p['confidence']:.0%} intervals from {p['draws']:,} resamples of the readers (seed {p['seed']})."
-    )
+    sizes = f"{p['decisions']:,} decisions of {p['readers']:,} readers, {_clock(p['from'])} to {_clock(p['to'])} UTC."
+    intervals = f"{p['confidence']:.0%} intervals from {p['draws']:,} resamples of the readers (seed {p['seed']})"
+    return "\n\n".join([f"{sizes} Brackets are {intervals}.", *comparison.get("notes", ())])
 
 
 def _metrics(comparison: dict[str, Any]) -> str:
@@ -62,6 +78,15 @@ def _differences(policies: dict[str, Any]) -> str:
         rows.append([label(metric), *(_cell(found["metrics"][metric], "+") for found in policies.values())])
     rows.append(["decisions with the same list", *(f"{found['same_lists']:.1%}" for found in policies.values())])
     return _table(["", *policies], rows) + "\n\nBold: the interval excludes zero."
+
+
+def _selection(selection: dict[str, Any]) -> str:
+    p, metric = selection["protocol"], selection["metric"]
+    rows = [[name, _cell(value)] for name, value in selection["policies"].items()]
+    return (
+        f"{selection['winner']} has the highest {label(metric)} on {p['decisions']:,} validation decisions, "
+        f"{_clock(p['from'])} to {_clock(p['to'])} UTC, before those above.\n\n{_table(['', label(metric)], rows)}"
+    )
 
 
 def _definitions(comparison: dict[str, Any]) -> str:

@@ -128,10 +128,11 @@ def test_the_same_list_is_counted_among_other_readers_of_the_hour():
     assert same_list(hour, reader, lists) == pytest.approx([1 / 2, 2 / 3, 0, 1 / 2, 1, 1, np.nan], nan_ok=True)
 
 
-def test_new_articles_are_those_newer_than_the_training():
-    decisions = decisions_of(small_log())
-    older = decisions.numbered_by(Catalogue(decisions.catalogue.articles.slice(0, 4), 4))
-    assert evaluate(ByWorth(), older, ALL, k=2).metrics["new_at_2"].tolist() == [0.5, 0.5, 0.5, 1.0, 1.0]
+def test_new_articles_are_those_of_the_last_24_hours():
+    articles = [article(0, START - 24 * HOUR), article(1, START - 23 * HOUR), article(2, START - 30 * HOUR)]
+    rows = [decision("r0", "ann", 0.0, "012"), decision("r1", "bob", 0.5, "012"), decision("r2", "cem", 2.0, "")]
+    ranking = evaluate(ByWorth(), decisions_of(build_log(articles, rows)), np.arange(3), k=4)
+    assert ranking.metrics["new_at_4"] == pytest.approx([2 / 3, 1 / 3, np.nan], nan_ok=True)
 
 
 def test_an_artefact_scores_equally_on_logs_with_differently_ordered_articles():

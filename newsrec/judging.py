@@ -1,0 +1,184 @@
+"""Trained policies before the gate: choose a winner, compare all on later decisions, decide whether it is served.
+
+The winner is the best on validation decisions; the comparison is made on the test decisions that came after them, so
+the figures that the gate sees did not choose anybody. Every artefact sees the decisions through the catalogue of its
+own training (an incumbent's may be months old), with or without time, as it was trained.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from newsrec import artifact, config, dataset
+from newsrec.artifact import Artifact
+from newsrec.decisions import Decisions, time_split
+from newsrec.evaluation.comparison import ComparisonConfig, compare
+from newsrec.evaluation.gate import BASELINE, GateConfig, decide
+from newsrec.evaluation.ranking import Ranking, evaluate
+from newsrec.evaluation.report import write_report, write_verdict
+from newsrec.features import feature_hash
+from newsrec.files import whole_directory, write_whole
+from newsrec.registry import REGISTRY
+from newsrec.training import TrainingConfig
+
+INCUMBENT = "incumbent"
+"""Name of the served policy in a comparison."""
+
+
+class CannotJudge(ValueError):
+    """Models or a log from which no winner can be chosen; the message says what was found and expected."""
+
+
+@dataclass(frozen=True)
+class JudgingConfig:
+    """What is compared, and how."""
+
+    k: int = 10
+    """Length of the lists."""
+    comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
+
+
+def evaluate_to(
+    training_set: str | Path,
+    models: Sequence[str | Path],
+    releases_root: str | Path,
+    incumbent: str,
+    winner: str | Path,
+    metrics: str | Path,
+    report: str | Path,
+    judging: JudgingConfig | None = None,
+) -> str:
+    """Judges the artefacts ``models`` and the release ``incumbent`` ("" for none); returns the winner's name.
+
+    Writes the winner's artefact to ``winner``, the comparison to the file ``metrics``, and the folder ``report``; each
+    appears whole. Raises InvalidArtifact, InvalidEvents, FileNotFoundError and CannotJudge.
+    """
+    judging = judging or JudgingConfig()
+    places = _named({Path(model): artifact.load(model) for model in models})
+    candidates = {name: loaded for name, (_, loaded) in places.items()}
+    served = artifact.load(Path(releases_root) / "versions" / incumbent) if incumbent else None
+    use_time = any(loaded.use_time for loaded in (*candidates.values(), *([served] if served else [])))
+    comparison = judge(dataset.read(training_set, use_time=use_time), candidates, served, judging)
+    best = comparison["selection"]["winner"]
+    with whole_directory(winner) as partial:
+        shutil.copytree(places[best][0], partial, dirs_exist_ok=True)
+    write_report(report, comparison)
+    write_whole(metrics, json.dumps(comparison, indent=1, allow_nan=False))
+    return best
+
+
+def judge(
+    decisions: Decisions, candidates: Mapping[str, Artifact], incumbent: Artifact | None, judging: JudgingConfig
+) -> dict[str, Any]:
+    """The comparison of ``candidates`` and ``incumbent`` on test decisions, with the ``selection`` of the winner.
+
+    Raises CannotJudge.
+    """
+    shares = _shares(candidates)
+    _, validation, test = time_split(decisions.time, shares.validation, shares.test)
+    _check_rows(decisions, candidates, validation, test)
+    chosen = compare(_rankings(decisions, candidates, validation, judging.k), config=judging.comparison)
+    judged, notes = dict(candidates), []
+    if BASELINE not in judged:
+        judged[BASELINE] = _untrained_baseline(decisions)
+        notes.append(f"No model is called {BASELINE}: the gate's baseline is its untrained form.")
+    baselines = [BASELINE]
+    if incumbent is not None and incumbent.feature_hash != feature_hash():
+        features = f"features {incumbent.feature_hash} instead of {feature_hash()}"
+        notes.append(
+            f"The incumbent {incumbent.version} was trained on {features}: it cannot be scored and is left out."
+        )
+    elif incumbent is not None:
+        judged[INCUMBENT] = incumbent
+        baselines.append(INCUMBENT)
+    rankings = _rankings(decisions, judged, test, judging.k)
+    models = {name: {"policy": loaded.name, "version": loaded.version} for name, loaded in judged.items()}
+    comparison = compare(rankings, baselines, judging.comparison)
+    return comparison | {"models": models, "notes": notes, "selection": _selection(chosen, f"ndcg_at_{judging.k}")}
+
+
+def gate_to(metrics: str | Path, report: str | Path, gate_config: str, out: str | Path) -> str:
+    """``ship`` or ``refuse``: the winner in the file ``metrics`` against ``gate_config`` (JSON of a GateConfig).
+
+    Writes the folder ``out`` whole: verdict.json, verdict.md, and ``report`` with the verdict on top. Raises
+    CannotJudge for a file that ``evaluate_to`` did not write, InvalidConfig, and ValueError where config and comparison
+    do not fit each other.
+    """
+    gate = config.from_mapping(GateConfig, json.loads(gate_config), "gate")
+    try:
+        comparison = json.loads(Path(metrics).read_text(encoding="utf-8"))
+        winner = comparison["selection"]["winner"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CannotJudge(f"{metrics} holds no comparison ({error!r}); expected what the evaluation wrote") from None
+    incumbent = INCUMBENT if INCUMBENT in comparison["models"] else None
+    verdict = decide(comparison, winner, incumbent, gate)
+    write_verdict(out, report, comparison, verdict)
+    return verdict.decision
+
+
+def _named(loaded: Mapping[Path, Artifact]) -> dict[str, tuple[Path, Artifact]]:
+    """Artefacts by policy name; where two have the same, the later one's version makes the difference."""
+    named: dict[str, tuple[Path, Artifact]] = {}
+    for path, model in loaded.items():
+        name = model.name if model.name not in named else f"{model.name} {model.version}"
+        named[name] = (path, model)
+    return named
+
+
+def _shares(candidates: Mapping[str, Artifact]) -> TrainingConfig:
+    """The split that all candidates were trained with."""
+    if not candidates:
+        raise CannotJudge("found no models, expected at least one trained policy")
+    found = {}
+    for name, loaded in candidates.items():
+        training = loaded.provenance.get("run", {}).get("training", {})
+        found[name] = config.from_mapping(TrainingConfig, training, f"provenance of {name}")
+    splits = {name: (shares.validation, shares.test) for name, shares in found.items()}
+    if len(set(splits.values())) > 1:
+        listed = ", ".join(f"{name} {split}" for name, split in splits.items())
+        raise CannotJudge(f"models have different validation and test shares ({listed}): train all with the same")
+    return next(iter(found.values()))
+
+
+def _check_rows(
+    decisions: Decisions, candidates: Mapping[str, Artifact], validation: np.ndarray, test: np.ndarray
+) -> None:
+    """Raises CannotJudge for an empty split, and for a model that was trained on decisions that shall judge it."""
+    if not len(validation) or not len(test):
+        found = f"{len(validation)} validation and {len(test)} test decisions of {len(decisions)}"
+        raise CannotJudge(f"the log is too small to judge policies on: found {found}, expected some of each")
+    for name, loaded in candidates.items():
+        until, start = loaded.provenance.get("events_until", 0), int(decisions.time[validation[0]])
+        if until >= start:
+            seen = f"decisions up to {until} (microseconds since 1970), validation begins at {start}"
+            raise CannotJudge(f"{name} was trained on {seen}: train it on this training set")
+
+
+def _rankings(decisions: Decisions, judged: Mapping[str, Artifact], rows: np.ndarray, k: int) -> dict[str, Ranking]:
+    found = {}
+    for name, loaded in judged.items():
+        seen = replace(decisions.numbered_by(loaded.catalogue), use_time=loaded.use_time)
+        found[name] = evaluate(loaded.policy, seen, rows, k)  # type: ignore[arg-type]
+    return found
+
+
+def _untrained_baseline(decisions: Decisions) -> Artifact:
+    entry = REGISTRY[BASELINE]
+    policy = entry.policy(entry.config(), decisions.catalogue.trained)
+    return artifact.create(BASELINE, policy, decisions.catalogue, decisions.use_time)
+
+
+def _selection(chosen: dict[str, Any], metric: str) -> dict[str, Any]:
+    """The best by ``metric`` on validation, the first of equals. Raises CannotJudge where nobody has the metric."""
+    policies = {name: values[metric] for name, values in chosen["policies"].items()}
+    defined = {name: value["mean"] for name, value in policies.items() if value["mean"] is not None}
+    if not defined:
+        found = chosen["protocol"]["decisions"]
+        raise CannotJudge(f"none of {found} validation decisions has a click that could choose a winner")
+    winner = max(defined, key=lambda name: defined[name])
+    return {"winner": winner, "metric": metric, "protocol": chosen["protocol"], "policies": policies}
