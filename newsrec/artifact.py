@@ -16,7 +16,7 @@ import safetensors.torch
 from torch import nn
 
 from newsrec import config as configs
-from newsrec.catalogue import Catalogue, from_articles
+from newsrec.catalogue import Catalogue
 from newsrec.config import InvalidConfig
 from newsrec.events import InvalidEvents, validate
 from newsrec.features import ARTICLE_FEATURES, READER_FEATURES, feature_hash
@@ -38,7 +38,7 @@ class Artifact(NamedTuple):
     """In the registry."""
     policy: nn.Module
     catalogue: Catalogue
-    """The articles of its training."""
+    """The articles of its log; those up to ``trained`` it knows by index."""
     use_time: bool
     """Whether it was trained on features that need a clock."""
     provenance: dict[str, Any]
@@ -53,7 +53,7 @@ def create(
 ) -> Artifact:
     """The artefact of a policy trained just now; its version follows from its content alone."""
     provenance = provenance or {}
-    parts = (name, configs.to_mapping(policy.config), use_time, provenance, feature_hash())
+    parts = (name, configs.to_mapping(policy.config), catalogue.trained, use_time, provenance, feature_hash())
     version = configs.digest(*parts, _digest(_weights(policy)), _digest(_articles(catalogue)))
     return Artifact(name, policy.eval(), catalogue, use_time, provenance, feature_hash(), version)
 
@@ -66,6 +66,7 @@ def save(artifact: Artifact, directory: str | Path) -> Path:
         "version": artifact.version,
         "name": artifact.name,
         "config": configs.to_mapping(artifact.policy.config),
+        "trained_articles": artifact.catalogue.trained,
         "use_time": artifact.use_time,
         "features": [feature.name for feature in (*READER_FEATURES, *ARTICLE_FEATURES)],
         "feature_hash": artifact.feature_hash,
@@ -86,9 +87,9 @@ def load(directory: str | Path) -> Artifact:
     parts = {name: _read_part(directory / name, expected) for name, expected in manifest["digests"].items()}
     try:
         articles = validate(pq.read_table(pa.BufferReader(parts[_ARTICLES])), "articles")
-        catalogue = from_articles(articles)
+        catalogue = Catalogue(articles, manifest["trained_articles"])
         entry = REGISTRY[manifest["name"]]
-        policy = entry.policy(configs.from_mapping(entry.config, manifest["config"]), articles.num_rows)
+        policy = entry.policy(configs.from_mapping(entry.config, manifest["config"]), catalogue.trained)
         policy.load_state_dict(safetensors.torch.load(parts[_WEIGHTS]))
     except (InvalidConfig, InvalidEvents, pa.ArrowInvalid, safetensors.SafetensorError, RuntimeError) as error:
         raise InvalidArtifact(f"{directory} does not fit this code: {error}") from None
@@ -115,8 +116,8 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
         raise InvalidArtifact(f"{path} has format {found!r}, expected {FORMAT}")
-    wanted = {"version": str, "name": str, "config": dict, "use_time": bool, "feature_hash": str, "provenance": dict}
-    for key, kind in {**wanted, "digests": dict}.items():
+    wanted = {"version": str, "name": str, "config": dict, "trained_articles": int, "use_time": bool}
+    for key, kind in {**wanted, "feature_hash": str, "provenance": dict, "digests": dict}.items():
         if not isinstance(manifest.get(key), kind):
             raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")
     if manifest["name"] not in REGISTRY:

@@ -139,9 +139,10 @@ def _summary(log: EventLog) -> Table:
 
 def guarded(program: str, run: Callable[[], object], *errors: type[Exception]) -> None:
     """Run a command line; errors of input, and ``errors``, become one sentence on stderr and exit code 2."""
+    known: tuple[type[Exception], ...] = (InvalidEvents, InvalidConfig, OSError, *errors)
     try:
         run()
-    except (InvalidEvents, InvalidConfig, OSError, *errors) as error:
+    except known as error:
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 

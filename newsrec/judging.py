@@ -1,8 +1,9 @@
 """Trained policies before the gate: choose a winner, compare all on later decisions, decide whether it is served.
 
-The winner is the best on validation decisions; the comparison is made on the test decisions that came after them, so
-the figures that the gate sees did not choose anybody. Every artefact sees the decisions through the catalogue of its
-own training (an incumbent's may be months old), with or without time, as it was trained.
+The winner is the best on validation decisions of those that are shown to beat popularity there, or popularity; the
+comparison is made on the test decisions that came after them, so the figures that the gate sees did not choose anybody.
+Every artefact sees the decisions through the catalogue of its own training (an incumbent's may be months old), with or
+without time, as it was trained.
 """
 
 import json
@@ -82,7 +83,8 @@ def judge(
     shares = _shares(candidates)
     _, validation, test = time_split(decisions.time, shares.validation, shares.test)
     _check_rows(decisions, candidates, validation, test)
-    chosen = compare(_rankings(decisions, candidates, validation, judging.k), config=judging.comparison)
+    floor = [BASELINE] if BASELINE in candidates else []
+    chosen = compare(_rankings(decisions, candidates, validation, judging.k), floor, judging.comparison)
     judged, notes = dict(candidates), []
     if BASELINE not in judged:
         judged[BASELINE] = _untrained_baseline(decisions)
@@ -174,11 +176,17 @@ def _untrained_baseline(decisions: Decisions) -> Artifact:
 
 
 def _selection(chosen: dict[str, Any], metric: str) -> dict[str, Any]:
-    """The best by ``metric`` on validation, the first of equals. Raises CannotJudge where nobody has the metric."""
+    """The best by ``metric`` on validation among those shown to beat popularity there, else popularity itself.
+
+    Where popularity is no candidate, the best; of equals the first. Raises CannotJudge where nobody has the metric.
+    """
     policies = {name: values[metric] for name, values in chosen["policies"].items()}
     defined = {name: value["mean"] for name, value in policies.items() if value["mean"] is not None}
     if not defined:
         found = chosen["protocol"]["decisions"]
         raise CannotJudge(f"none of {found} validation decisions has a click that could choose a winner")
-    winner = max(defined, key=lambda name: defined[name])
-    return {"winner": winner, "metric": metric, "protocol": chosen["protocol"], "policies": policies}
+    lifts = {name: found["metrics"][metric] for name, found in chosen["differences"].get(BASELINE, {}).items()}
+    eligible = [name for name in defined if name not in lifts or (lifts[name]["low"] or 0.0) > 0.0]
+    better = [name for name in eligible if name in lifts] or eligible
+    winner = max(better, key=lambda name: defined[name])
+    return {"winner": winner, "metric": metric, "protocol": chosen["protocol"], "policies": policies, "lifts": lifts}

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from newsrec import artifact, config, dataset
 from newsrec.artifact import Artifact
+from newsrec.catalogue import Catalogue, from_articles
 from newsrec.config import InvalidConfig
 from newsrec.decisions import Decisions, time_split
 from newsrec.evaluation.metrics import ndcg, rank
@@ -78,14 +80,15 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
     """The artefact of ``run``'s policy, trained on the earliest of ``decisions``. Raises InvalidConfig."""
     generator = torch.Generator().manual_seed(run.seed)
     torch.manual_seed(run.seed)  # initial weights
-    entry = REGISTRY[run.policy]
-    model: Any = config.from_mapping(entry.config, run.model, "model")
-    policy: Any = entry.policy(model, decisions.catalogue.trained)
-    learner = entry.learner(policy, generator)
     rows, validation, _ = time_split(decisions.time, run.training.validation, run.training.test)
     if not len(rows) or not len(validation):
         found = f"{len(decisions)} decisions, {len(rows)} to train on and {len(validation)} to validate"
         raise InvalidConfig(f"the log is too small: found {found}, expected some of each")
+    decisions = decisions.numbered_by(_known_articles(decisions, rows))
+    entry = REGISTRY[run.policy]
+    model: Any = config.from_mapping(entry.config, run.model, "model")
+    policy: Any = entry.policy(model, decisions.catalogue.trained)
+    learner = entry.learner(policy, generator)
     best, best_weights, waited = -np.inf, copy.deepcopy(policy.state_dict()), 0
     for epoch in range(1, run.training.epochs + 1):
         policy.train()
@@ -116,6 +119,12 @@ def train_to(training_set: str | Path, run_config: str, out: str | Path, progres
     progress(f"{run.policy}: reading {training_set}")
     decisions = dataset.read(training_set, run.reward, run.use_time)
     return artifact.save(train(decisions, run, progress), out)
+
+
+def _known_articles(decisions: Decisions, rows: np.ndarray) -> Catalogue:
+    """The articles that were published by the last decision of training: the others stay unknown by index."""
+    published = decisions.catalogue.published_at[1:] <= decisions.time[rows].max()
+    return from_articles(decisions.catalogue.articles.filter(pa.array(published)))
 
 
 def _epoch(

@@ -1,0 +1,1 @@
+"""KFP pipelines out of the components; ``python -m pipelines compile|run|submit``."""

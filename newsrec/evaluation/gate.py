@@ -25,7 +25,7 @@ class GateConfig:
     min_coverage_of_incumbent: float = 0.8
     """Least catalogue coverage, as a share of the incumbent's."""
     max_same_list: float = 0.5
-    """Highest probability that two readers within an hour get the same list."""
+    """Highest probability that two readers within an hour get the same list; popularity itself is not asked."""
     confidence: float = 0.95
     """Of the intervals that the comparison must have been made with."""
 
@@ -92,7 +92,8 @@ def decide(comparison: dict[str, Any], candidate: str, incumbent: str | None, co
         checks.append(_change(comparison, candidate, incumbent))
         checks.append(_lift(comparison, candidate, incumbent, config.metric, config.min_lift_over_incumbent))
         checks.append(_coverage(comparison, candidate, incumbent, config.min_coverage_of_incumbent))
-    checks.append(_same_list(comparison, candidate, config.max_same_list))
+    if candidate != BASELINE:
+        checks.append(_same_list(comparison, candidate, config.max_same_list))
     return Verdict(candidate, incumbent, tuple(checks))
 
 

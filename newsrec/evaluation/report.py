@@ -82,10 +82,16 @@ def _differences(policies: dict[str, Any]) -> str:
 
 def _selection(selection: dict[str, Any]) -> str:
     p, metric = selection["protocol"], selection["metric"]
-    rows = [[name, _cell(value)] for name, value in selection["policies"].items()]
+    lifts = selection["lifts"]
+    rows = [
+        [name, _cell(value), _cell(lifts[name], "+") if name in lifts else ""]
+        for name, value in selection["policies"].items()
+    ]
     return (
-        f"{selection['winner']} has the highest {label(metric)} on {p['decisions']:,} validation decisions, "
-        f"{_clock(p['from'])} to {_clock(p['to'])} UTC, before those above.\n\n{_table(['', label(metric)], rows)}"
+        f"On {p['decisions']:,} validation decisions before those above, {_clock(p['from'])} to {_clock(p['to'])} UTC, "
+        f"{selection['winner']} has the highest {label(metric)} of the policies whose lift over popularity has an "
+        "interval above zero; popularity wins where there is none.\n\n"
+        f"{_table(['', label(metric), 'lift over popularity'], rows)}"
     )
 
 

@@ -1,0 +1,128 @@
+"""A pipeline on this machine: KFP's own local runner, with a line a task on the terminal and everything else in a log.
+
+The components run as subprocesses of this environment, the cache lies beside the runs, and the verdict and report of a
+run are where KFP put the gate's output.
+"""
+
+import contextlib
+import json
+import logging
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from kfp import local
+from rich.console import Console
+
+from pipelines.compile import PIPELINES
+
+_COLOUR = re.compile(r"\x1b\[\d+m")
+_STARTED = re.compile(r"Executing task '(.+?)'")
+_ENDED = re.compile(r"Task '(.+?)' finished with status (SUCCESS|FAILURE)")
+_CACHED = re.compile(r"Task (\S+) cache hit")
+_ERROR = re.compile(r"^\s{0,4}([A-Za-z_][\w.]*: .+)$")
+
+
+class RunFailed(RuntimeError):
+    """A pipeline that did not end well; the message names the task and its own error."""
+
+
+@dataclass
+class RunResult:
+    """Where a finished run left its verdict. ``executed`` and ``cached`` name the tasks, once for each time."""
+
+    verdict: dict[str, Any]
+    verdict_directory: Path
+    executed: list[str]
+    cached: list[str]
+    log: Path
+
+
+@dataclass
+class _TaskLines(logging.Filter):
+    """Watches KFP's log records for the life of each task. A filter, since KFP replaces the root logger's handlers."""
+
+    console: Console
+    started: dict[str, list[float]] = field(default_factory=dict)
+    executed: list[str] = field(default_factory=list)
+    cached: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = _COLOUR.sub("", record.getMessage())
+        if match := _STARTED.search(message):
+            self.started.setdefault(match[1], []).append(time.monotonic())
+            self.console.print(f"  [dim]· {match[1]} …[/dim]")
+        elif match := _ENDED.search(message):
+            seconds = time.monotonic() - self.started[match[1]].pop(0)
+            good = match[2] == "SUCCESS"
+            (self.executed if good else self.failed).append(match[1])
+            self.console.print(f"  {'[green]✓' if good else '[red]✗'}[/] {match[1]}  {seconds:.1f} s")
+        elif match := _CACHED.search(message):
+            self.cached.append(match[1])
+            self.console.print(f"  [cyan]=[/] {match[1]}  unchanged, taken from the cache")
+        return True
+
+
+@dataclass
+class _LogFile:
+    """A text stream that keeps everything in a file, and the last line that looks like an error."""
+
+    file: TextIO
+    error: str = ""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if match := _ERROR.match(_COLOUR.sub("", line)):
+                self.error = match[1]
+        return self.file.write(text)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console | None = None) -> RunResult:
+    """Run the pipeline ``name`` of ``PIPELINES`` under ``root`` and return its verdict. Raises RunFailed."""
+    root = Path(root).absolute()
+    runs = root / "pipelines"
+    runs.mkdir(parents=True, exist_ok=True)
+    before = set(runs.iterdir())
+    log = root / f"{arguments['run']}.log"
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(runs),
+        enable_caching=True,
+        cache_root=str(root / "cache"),
+        raise_on_error=True,
+    )
+    console = console or Console()
+    console.file = console.file  # the terminal of this moment: KFP's output is redirected below
+    tasks = _TaskLines(console)
+    with log.open("a", encoding="utf-8") as file, _observed(tasks, _LogFile(file)) as stream:
+        try:
+            PIPELINES[name](**arguments)
+        except RuntimeError as error:
+            what = tasks.failed[0] if tasks.failed else name
+            raise RunFailed(f"task {what} failed: {stream.error or error}; the whole log is {log}") from None
+    (run_directory,) = [path for path in set(runs.iterdir()) - before if path.is_dir()]
+    directory = run_directory / "gate" / "verdict"
+    verdict = json.loads((directory / "verdict.json").read_text())
+    return RunResult(verdict, directory, tasks.executed, tasks.cached, log)
+
+
+@contextlib.contextmanager
+def _observed(tasks: _TaskLines, stream: _LogFile) -> Iterator[_LogFile]:
+    """KFP's output into ``stream``, its log records past ``tasks``."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addFilter(tasks)
+    try:
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):  # type: ignore[type-var]
+            yield stream
+    finally:
+        logger.removeFilter(tasks)
+        logger.setLevel(level)

@@ -1,0 +1,215 @@
+"""The whole loop on one machine: a log, the training pipeline, the predictor and the collector, readers who click.
+
+    make demo                                    a simulated newsroom
+    make demo DATA=mind:PATH                     a log in MIND's layout (also ebnerd:PATH)
+    make demo KEEP=1                             leaves predictor and collector up
+
+Everything is written under ``runs/demo-KIND``; a second run takes what has not changed from the cache.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from newsrec import artifact, events, releases
+from newsrec.cli import guarded
+from pipelines.local import RunFailed, RunResult, run
+from pipelines.submission import POLICIES, SIMULATED, Submission
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+console = Console(highlight=False)
+
+
+class DemoFailed(RuntimeError):
+    """A server that did not come up."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where predictor and collector answer."""
+
+    predictor: str
+    collector: str
+
+    def slate(self, user_id: str, moment: int, k: int = 5) -> dict:
+        request = {"user_id": user_id, "k": k, "time": moment, "context": {"device": "phone"}, "seed": 7}
+        answer = httpx.post(f"{self.predictor}/v1/models/newsrec:predict", json={"instances": [request]}, timeout=10)
+        answer.raise_for_status()
+        return answer.json()["predictions"][0]
+
+    def read(self, slate: dict, position: int, moment: int) -> dict:
+        """Report a click on ``position`` and a minute and a half of reading."""
+        event = {
+            "request_id": slate["request_id"],
+            "user_id": slate["user_id"],
+            "article_id": slate["slate"][position]["article_id"],
+            "position": position,
+            "time": moment,
+        }
+        rows = [
+            {**event, "event_id": uuid.uuid4().hex, "kind": "click"},
+            {**event, "event_id": uuid.uuid4().hex, "kind": "dwell", "dwell_seconds": 90.0},
+        ]
+        answer = httpx.post(f"{self.collector}/v1/feedback", json={"events": rows}, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=SIMULATED, help="simulated, mind:PATH or ebnerd:PATH")
+    parser.add_argument("--timezone", default="UTC", help="of naive times in the log")
+    parser.add_argument("--keep", action="store_true", help="leave predictor and collector up until Ctrl-C")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    began = time.monotonic()
+    root = ROOT / "runs" / f"demo-{options.data.partition(':')[0]}"
+    result = train(options.data, options.timezone, root)
+    release = releases.current(root / "releases")
+    if release is None:
+        console.print("[yellow]The gate refused and nothing was served before: there is nothing to serve.[/]")
+        return
+    with serving(root, release.path) as servers:
+        tour(servers, release.path, Path(result.training_set))
+        took = time.monotonic() - began
+        console.print(f"\nreport     {result.verdict_directory / 'report.md'}\nartefact   {release.path}")
+        console.print(f"event log  {root / 'events.db'}\nrun log    {result.log}\ntook       {took:.0f} s")
+        if options.keep:
+            keep(servers)
+
+
+def train(data: str, timezone: str, root: Path) -> RunResult:
+    """The training pipeline on ``data``, task by task on the terminal, then the comparison and the verdict."""
+    submission = Submission(data, POLICIES, root / "store", root / "releases", timezone)
+    arguments = submission.arguments()
+    console.print(f"[bold]1  Pipeline[/] {submission.pipeline} on {data} (run {arguments['run']})")
+    if data != SIMULATED:
+        console.print(f"   naive times in the log are read as {timezone}; TIMEZONE=... changes that")
+    result = run(submission.pipeline, arguments, root, console)
+    console.print("\n[bold]2  Comparison and verdict[/]\n")
+    console.print((result.verdict_directory / "verdict.md").read_text(), markup=False)
+    return result
+
+
+def tour(servers: Servers, release: Path, training_set: Path) -> None:
+    """Readers of the log and a new one ask, read and ask again."""
+    console.print("[bold]3  Readers ask, read and ask again[/] (predictor: KServe, features: Feast)\n")
+    titles = {row["article_id"]: row["title"] for row in artifact.load(release).catalogue.articles.to_pylist()}
+    log = events.read(training_set / "log")
+    moment = int(events.microseconds(log.recommendations["time"]).max()) + 60_000_000
+    known = log.recommendations["user_id"].to_pylist()[-2:]
+    for reader in [*dict.fromkeys(known), "a-new-reader"]:
+        before = servers.slate(reader, moment)
+        servers.read(before, 0, moment + 30_000_000)
+        after = servers.slate(reader, moment + 180_000_000)
+        show(reader, before, after, titles)
+
+
+def show(reader: str, before: dict, after: dict, titles: dict) -> None:
+    table = Table(title=f"{reader}, {before['policy']} {before['policy_version']}", title_justify="left")
+    for column in ("", "first slate", "p", "after reading the first article", "p"):
+        table.add_column(column, overflow="fold")
+    old = {item["article_id"] for item in before["slate"]}
+    for position, (a, b) in enumerate(zip(before["slate"], after["slate"], strict=False), 1):
+        name = [(titles.get(x["article_id"]) or x["article_id"])[:44] for x in (a, b)]
+        new = "" if b["article_id"] in old else "[green]"
+        table.add_row(str(position), name[0], f"{a['propensity']:.2f}", f"{new}{name[1]}", f"{b['propensity']:.2f}")
+    console.print(table)
+    read = before["slate"][0]["article_id"]
+    assert read not in {item["article_id"] for item in after["slate"]}, f"{read} was read and came back"
+
+
+@contextlib.contextmanager
+def serving(root: Path, release: Path) -> Iterator[Servers]:
+    """Predictor and collector as processes of their own, ended when the block ends."""
+    ports = [free_port(8080), free_port(8081), free_port(8082)]
+    store = ["--store", str(root / "store"), "--event-log", f"sqlite:///{root / 'events.db'}", "--host", HOST]
+    predictor = ["--artifact", str(release), "--http-port", str(ports[0]), "--grpc-port", str(ports[1])]
+    commands = {"predictor": [*predictor, *store], "collector": ["collector", *store, "--port", str(ports[2])]}
+    processes = {}
+    try:
+        for name, arguments in commands.items():
+            with (root / f"{name}.log").open("w") as log:
+                processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", "serving", *arguments], cwd=ROOT, stdout=log, stderr=log
+                )
+        servers = Servers(f"http://{HOST}:{ports[0]}", f"http://{HOST}:{ports[2]}")
+        with console.status("predictor and collector are starting"):
+            wait_for(f"{servers.predictor}/v2/health/ready", processes["predictor"], root / "predictor.log")
+            wait_for(f"{servers.collector}/healthz", processes["collector"], root / "collector.log")
+        yield servers
+    finally:
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            process.kill()
+
+
+def free_port(wanted: int) -> int:
+    """``wanted`` if nothing listens there, else a free port, which is said."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError:
+            probe.bind((HOST, 0))
+            console.print(f"port {wanted} is busy, taking {probe.getsockname()[1]}")
+        return probe.getsockname()[1]
+
+
+def wait_for(url: str, process: subprocess.Popen, log: Path, seconds: float = 90.0) -> None:
+    """Return when ``url`` answers 200. Raises DemoFailed where the process ends or the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise DemoFailed(f"the server ended with code {process.returncode}; the end of {log}:\n{tail(log)}")
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url, timeout=2).status_code == httpx.codes.OK:
+                return
+        time.sleep(0.2)
+    raise DemoFailed(f"{url} did not answer within {seconds:.0f} s; the end of {log}:\n{tail(log)}")
+
+
+def tail(path: Path, lines: int = 10) -> str:
+    return "\n".join(path.read_text().splitlines()[-lines:])
+
+
+def keep(servers: Servers) -> None:
+    """Print how to talk to the servers and wait for Ctrl-C."""
+    slate = json.dumps({"instances": [{"user_id": "me", "k": 5}]})
+    event = {
+        "event_id": "e1",
+        "request_id": "...",
+        "user_id": "me",
+        "article_id": "...",
+        "kind": "click",
+        "position": 0,
+    }
+    console.print("\nStill up; Ctrl-C ends both. Try:\n", style="bold")
+    console.print(f"curl {servers.predictor}/v1/models/newsrec:predict -d '{slate}'", soft_wrap=True)
+    feedback = json.dumps({"events": [event]})
+    header = "-H 'content-type: application/json'"
+    console.print(f"curl {servers.collector}/v1/feedback {header} -d '{feedback}'", soft_wrap=True)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    guarded("demo", main, RunFailed, DemoFailed)
