@@ -186,6 +186,14 @@ def test_a_log_of_one_decision() -> None:
     assert one.pool(np.array([0])).row.tolist() == [[1]]
 
 
+def test_decisions_of_one_moment_stand_in_order_of_their_request() -> None:
+    twins = [decision("s", "u", EIGHT, "b"), decision("r", "u", EIGHT, "a"), decision("t", "u", EIGHT, "ab")]
+    same = dataset.from_log(log([article("a"), article("b")], twins, []))
+    assert same.batch(np.arange(3)).candidates.article_index.tolist() == [[1, 0], [2, 0], [1, 2]]
+    assert same.next_row.tolist() == [1, 2, -1]
+    assert same.discount.tolist() == [1.0, 1.0, 0.0]
+
+
 def test_the_pool_is_every_candidate_of_the_hour(decisions: Decisions) -> None:
     pool = decisions.pool(np.array([OTHER_LAST, FIRST, SECOND_READER, LAST]))
     assert pool.row.tolist() == [[4, 5, -1, -1, -1], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]]

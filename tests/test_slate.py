@@ -45,6 +45,7 @@ def test_greedy_takes_the_best_and_of_equals_the_first() -> None:
     slate = draw(torch.tensor([[1.0, 3.0, 3.0, -torch.inf], [0.0, 0.0, 0.0, 0.0]]), 3, GREEDY)
     assert slate.chosen.tolist() == [[1, 2, 0], [0, 1, 2]]
     assert slate.propensity.tolist() == [[1.0] * 3] * 2
+    assert draw(torch.zeros(1, 5000), 9, GREEDY).chosen.tolist() == [[*range(9)]]
     assert of_slates(SCORES, [(1, 3), (3, 1), (1, 0)], GREEDY).tolist() == [1.0, 0.0, 0.0]
 
 
