@@ -39,15 +39,20 @@ class Served:
 
     def read(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """The row of each id, in order; None throughout where there is none. Raises FeatureStoreMissing."""
-        rows = []
+        rows = self._read(ids, [EVENT_TIME, *self.features])
+        return [{"event_timestamp": row.pop(EVENT_TIME), **row} for row in rows]
+
+    def event_times(self, ids: Sequence[str]) -> list[int | None]:
+        """Only the event_timestamp of each row. Raises FeatureStoreMissing."""
+        return [row[EVENT_TIME] for row in self._read(ids, [EVENT_TIME])]
+
+    def _read(self, ids: Sequence[str], names: list[str]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(ids), BATCH):
             keys = [self._entity_key(i) for i in ids[start : start + BATCH]]
-            with self._answering():
-                found = self._provider.online_read(self._config, self.view, keys, list(self._slots))
+            with self._answering():  # Feast appends to the list of names that it is given
+                found = self._provider.online_read(self._config, self.view, keys, list(names))
             for _, values in found:  # by name: stores return features in an order of their own
-                row = {name: _python(values, name, slot) for name, slot in self._slots.items()}
-                rows.append({"event_timestamp": row.pop(EVENT_TIME), **row})
-        return rows
+                yield {name: _python(values, name, self._slots[name]) for name in names}
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Store rows that also hold their id; how many were newer than what stood there. Raises FeatureStoreMissing."""

@@ -70,12 +70,12 @@ class Store:
         if not {"reader", "article"} <= services.keys():
             raise FeatureStoreMissing(f"the registry in {root} lacks the services reader and article; create the store")
         self._reader, self._article = (Served(self._feast, provider, services[n]) for n in ("reader", "article"))
-        repository.refuse_other_hash(root, self.feature_hash())
+        repository.refuse_other_hash(root, self._reader.service.tags.get(HASH_TAG))
         self.readers([""])  # an online store that does not answer is found here
 
-    def feature_hash(self) -> str | None:
+    def feature_hash(self) -> str:
         """The hash of the features that the store was made for."""
-        return self._reader.service.tags.get(HASH_TAG)
+        return self._reader.service.tags[HASH_TAG]
 
     def write_offline(self, log: EventLog) -> None:
         """Replace the offline snapshots by those of ``log``, in one step."""
@@ -169,7 +169,7 @@ class Store:
 
 def _lagging(served: Served, offline: pa.Table) -> pa.Table:
     """The rows of ``offline`` that are missing or older online."""
-    online = [row["event_timestamp"] for row in served.read(offline[served.key].to_pylist())]
+    online = served.event_times(offline[served.key].to_pylist())
     wanted = microseconds(offline["event_timestamp"]).tolist()
     lags = [found is None or found < time for found, time in zip(online, wanted, strict=True)]
     return offline.filter(pa.array(lags, pa.bool_()))
@@ -178,8 +178,8 @@ def _lagging(served: Served, offline: pa.Table) -> pa.Table:
 def _refuse_lag(served: Served, lagging: pa.Table, expected: int) -> None:
     if lagging.num_rows:
         entity_id, wanted = lagging[served.key][0].as_py(), lagging["event_timestamp"][0].as_py()
-        (row,) = served.read([entity_id])
-        found = "none" if row["event_timestamp"] is None else f"one of {moment(row['event_timestamp'])}"
+        (time,) = served.event_times([entity_id])
+        found = "none" if time is None else f"one of {moment(time)}"
         raise MaterialisationFailed(
             f"{lagging.num_rows} of {expected} rows of {served.view.name} are missing or too old online, first "
             f"{served.key} {entity_id!r}: found {found}, expected one of {wanted}"
