@@ -104,7 +104,8 @@ def _decayed_counts(
     pair, member = np.unique(article * span + hour - start, return_inverse=True)
     counts = np.stack([np.bincount(member, w, len(pair)) for w in weight.T], 1)  # [G, 3]
     article, hour = pair // span, pair % span + start
-    decay = np.exp2(-np.diff(hour, prepend=hour[:1])[:, None] / half_lives)  # [G, 3]
+    passed = np.maximum(np.diff(hour, prepend=hour[:1]), 0)  # hours since the article's row above
+    decay = np.exp2(-passed[:, None] / half_lives)  # [G, 3]
     number = np.arange(len(pair)) - np.searchsorted(article, article)
     order = np.argsort(number, kind="stable")
     for rows in np.split(order, np.cumsum(np.bincount(number)))[1:]:  # every article's second hour, its third, ...
