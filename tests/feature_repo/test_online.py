@@ -127,7 +127,7 @@ def test_processes_share_a_store(store: Store) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as rival:
         assert rival.stdout is not None
         assert rival.stdout.readline() == b"ready\n"
-        while met < 200:
+        while met < 100:
             won += contend(store, author=1)
             met += store.readers(["ann"])[0]["sessions"] == 2
             assert rival.poll() is None
