@@ -1,0 +1,196 @@
+"""``python -m serving`` serves slates, ``python -m serving collector`` takes feedback and articles."""
+
+import gc
+import logging.config
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from newsrec.artifact import Artifact
+    from serving.backends import Backends
+
+HOST = "127.0.0.1"
+KEY_VARIABLE = "NEWSREC_READER_KEY"
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Serve slates (predictor, what runs without a command), take feedback and articles (collector).",
+)
+log = logging.getLogger("serving")
+
+Store = Annotated[Path, typer.Option(help="Folder of the feature store.")]
+EventLog = Annotated[str, typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/NAME")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")]
+ReaderKey = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"File with the key under which reader ids are hashed before they are stored (or {KEY_VARIABLE})."
+    ),
+]
+Method = Literal["epsilon", "plackett_luce", "greedy"]
+
+
+@app.command()
+def predictor(
+    artifact: Annotated[Path, typer.Option(help="An artefact, or a releases folder: its current release is served.")],
+    store: Store,
+    event_log: EventLog,
+    host: Host = HOST,
+    http_port: Port = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="0: no gRPC.")] = 8081,
+    model_name: str = "newsrec",
+    method: Annotated[Method, typer.Option(help="How scores become a slate.")] = "epsilon",
+    epsilon: Annotated[float, typer.Option(help="Share of positions that explore, with method epsilon.")] = 0.05,
+    temperature: Annotated[float, typer.Option(help="Of method plackett_luce.")] = 1.0,
+    shelf_life_hours: Annotated[float, typer.Option(help="Age at which an article expires.")] = 72.0,
+    refresh_seconds: Annotated[float, typer.Option(min=1.0, help="How often article counts are read again.")] = 60.0,
+    log_slates: Annotated[bool, typer.Option("--log/--no-log", help="Write every slate to the event log.")] = True,
+    reader_key_file: ReaderKey = None,
+) -> None:
+    """Answer requests for slates over KServe's V1 and V2 protocols."""
+    listening = _listen(host, http_port)
+    if grpc_port:
+        _listen(host, grpc_port).close()
+    import torch  # seconds: not before the ports are known to be free
+
+    from newsrec.artifact import InvalidArtifact
+    from newsrec.config import from_mapping
+    from serving.live_articles import LiveArticles, Refresher
+    from serving.predictor import Predictor
+    from serving.recommend import ServingConfig
+    from serving.server import Server
+
+    torch.set_num_threads(1)
+    options = {"slate": {"method": method, "epsilon": epsilon, "temperature": temperature}}
+    with _one_sentence(InvalidArtifact):
+        config = from_mapping(ServingConfig, options | {"shelf_life_hours": shelf_life_hours}, "options")
+        released, backends = _released(artifact), _connect(store, event_log, reader_key_file)
+        live = LiveArticles(released.catalogue, backends)
+        model = Predictor(model_name, released, backends, live, config, log_slates)
+    refresher = Refresher(live, refresh_seconds)
+    refresher.start()
+    model.warm_up()
+    gc.collect()
+    gc.freeze()  # a full collection over the imported libraries would hold a request up for 200 ms
+    where = f"http://{host}:{listening.getsockname()[1]}/v1/models/{model_name}:predict"
+    log.info("%s %s, %d articles, at %s", released.name, released.version, len(live.shelf.catalogue.ids) - 1, where)
+    Server(listening, grpc_port).start([model])
+    refresher.stop()
+    backends.database.close()
+
+
+@app.command()
+def collector(
+    store: Store,
+    event_log: EventLog,
+    host: Host = HOST,
+    port: Port = 8090,
+    reader_key_file: ReaderKey = None,
+) -> None:
+    """Take feedback and articles into the event log and the feature store."""
+    listening = _listen(host, port)
+    import uvicorn
+
+    from serving.collector import create_app
+
+    with _one_sentence():
+        backends = _connect(store, event_log, reader_key_file)
+    config = uvicorn.Config(create_app(backends), log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    for ended_by in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ended_by, lambda *_: None)  # uvicorn ends on the signal, then raises it again
+    log.info("collector at http://%s:%d", host, listening.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[listening])
+    backends.database.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket, bound before anything is loaded."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise _end(f"cannot listen on {host} port {port}: {error.strerror}; choose another") from None
+
+
+@contextmanager
+def _one_sentence(*kinds: type[Exception]) -> Iterator[None]:
+    """End with one sentence where an input cannot be used: ``kinds``, configuration, store, event log, files."""
+    from feature_repo.store import FeatureStoreError
+    from newsrec.config import InvalidConfig
+    from serving.online_store import EVENT_LOG_FAILURES
+
+    try:
+        yield
+    except (*kinds, FeatureStoreError, InvalidConfig, OSError, *EVENT_LOG_FAILURES) as error:
+        raise _end(str(error).splitlines()[0]) from None
+
+
+def _end(sentence: str) -> SystemExit:
+    print(f"serving: {sentence}", file=sys.stderr)
+    return SystemExit(2)
+
+
+def _connect(store: Path, event_log: str, key_file: Path | None) -> "Backends":
+    from feature_repo.store import open_store
+    from newsrec.config import InvalidConfig
+    from newsrec.event_log import EventDatabase
+    from serving.backends import Backends
+
+    key = os.environ[KEY_VARIABLE].encode() if KEY_VARIABLE in os.environ else None
+    if key_file is not None:
+        try:
+            key = key_file.read_bytes().strip()
+        except OSError as error:
+            raise InvalidConfig(f"the key of reader ids cannot be read from {key_file}: {error.strerror}") from None
+    backends = Backends(open_store(store), EventDatabase(event_log), key, _clock)
+    backends.stored_id("")  # refuses an empty key
+    return backends
+
+
+def _released(directory: Path) -> "Artifact":
+    """The artefact in ``directory``, or the current release of a releases folder."""
+    from newsrec import artifact, releases
+
+    release = releases.current(directory)
+    return artifact.load(directory if release is None else release.directory)
+
+
+def _clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1_000
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if arguments and arguments[0].startswith("--") and arguments[0] != "--help":
+        arguments = ["predictor", *arguments]
+    handler = {"class": "logging.StreamHandler", "formatter": "plain"}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+            "handlers": {"stderr": handler},
+            "loggers": {
+                "serving": {"level": "INFO", "handlers": ["stderr"]},
+                "kserve": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
+                "uvicorn": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
+            },
+        }
+    )
+    app(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The articles in the predictor's memory, kept up to date: new, changed and withdrawn ones each second, counts rarely.
+
+The event log holds the catalogue. The artefact's articles, which are its state at training, are added to the log where
+it lacks them: so every article that is ever recommended can be withdrawn, and stands in the log that the next training
+reads.
+"""
+
+import logging
+import threading
+import time
+
+import numpy as np
+from prometheus_client import Counter
+
+from feature_repo.store import FeatureStoreError
+from newsrec.catalogue import Catalogue
+from newsrec.features import POPULARITY_HALF_LIFE_HOURS
+from serving.backends import Backends
+from serving.online_store import EVENT_LOG_FAILURES
+from serving.recommend import Shelf
+
+POLL_SECONDS = 1.0
+"""How often the event log is asked for changes: an article published this long ago can be served."""
+COUNT_BATCH = 500
+REFRESH_FAILURES = Counter("newsrec_refresh_failures", "Times that articles or their counts could not be read again")
+
+log = logging.getLogger(__name__)
+
+
+class LiveArticles:
+    """``shelf`` is the state to serve from: replaced whole, never changed in place."""
+
+    def __init__(self, catalogue: Catalogue, backends: Backends) -> None:
+        self.shelf = without_counts(catalogue)
+        self._database, self._store = backends.database, backends.store
+        self._stamp: int | None = None
+        known = set(self._database.articles()[0]["article_id"].to_pylist())
+        missing = [row for row in catalogue.articles.to_pylist() if row["article_id"] not in known]
+        self._database.upsert_articles(missing, backends.clock())
+        self.poll()
+        self.count()
+
+    def poll(self) -> int:
+        """How many articles changed in the event log since the last call; all of them are on the shelf now."""
+        changed, stamp = self._database.articles(self._stamp)
+        if changed.num_rows:
+            shelf, catalogue = self.shelf, self.shelf.catalogue.updated(changed)
+            more = len(catalogue.ids) - len(shelf.as_of)
+            counts, as_of = np.pad(shelf.counts, ((0, more), (0, 0))), np.pad(shelf.as_of, (0, more))
+            self.shelf = Shelf(catalogue, counts, as_of, str(stamp)).warmed()
+        self._stamp = stamp
+        return changed.num_rows
+
+    def count(self) -> None:
+        """Read the counts of all articles again from the feature store; an article that it lacks has none."""
+        shelf, ids = self.shelf, self.shelf.catalogue.ids
+        fresh = without_counts(shelf.catalogue)
+        for start in range(1, len(ids), COUNT_BATCH):
+            for row, stored in enumerate(self._store.articles(ids[start : start + COUNT_BATCH]), start):
+                if stored["as_of"] is not None:
+                    fresh.counts[row] = [stored[name] for name in POPULARITY_HALF_LIFE_HOURS]
+                    fresh.as_of[row] = stored["as_of"]
+        self.shelf = Shelf(shelf.catalogue, fresh.counts, fresh.as_of, shelf.version).warmed()
+
+
+class Refresher(threading.Thread):
+    """Polls for changed articles each second, and re-reads counts every ``refresh_seconds``, until ``stop``.
+
+    A failure is logged and counted; what was read last goes on being served.
+    """
+
+    def __init__(self, live: LiveArticles, refresh_seconds: float) -> None:
+        super().__init__(name="refresher", daemon=True)
+        self._live, self._refresh_seconds = live, refresh_seconds
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        counted = time.monotonic()
+        while not self._stopped.wait(POLL_SECONDS):
+            try:
+                if changed := self._live.poll():
+                    log.info("%d articles are new or changed", changed)
+                if time.monotonic() - counted >= self._refresh_seconds:
+                    self._live.count()
+                    counted = time.monotonic()
+            except (FeatureStoreError, *EVENT_LOG_FAILURES) as error:
+                REFRESH_FAILURES.inc()
+                log.warning("articles were not refreshed: %s", error)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+
+def without_counts(catalogue: Catalogue) -> Shelf:
+    """The articles of ``catalogue`` with no click counted yet."""
+    rows = len(catalogue.ids)
+    return Shelf(catalogue, np.zeros((rows, len(POPULARITY_HALF_LIFE_HOURS))), np.zeros(rows, np.int64))

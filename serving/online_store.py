@@ -1,0 +1,88 @@
+"""One reader's features in the online store: read for a request, brought up to date after feedback."""
+
+import logging
+import threading
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from prometheus_client import Counter, Gauge
+
+from feature_repo.store import FeatureStoreError, Store
+from newsrec.features import READER_FEATURES, ReaderState, article_key
+from newsrec.transitions import Readers
+from serving.backends import Backends
+
+STORE_FAILURES = Counter("newsrec_store_failures", "Reads and writes that the feature store did not answer", ["what"])
+READERS_PENDING = Gauge("newsrec_readers_pending", "Readers with committed feedback that the feature store lacks")
+EVENT_LOG_FAILURES = (sa.exc.DBAPIError, sa.exc.TimeoutError)
+"""What SQLAlchemy raises where the database does not answer, or not in time."""
+SWEEP_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class OnlineReader(NamedTuple):
+    features: Readers
+    """One row; empty for a reader of whom nothing is known."""
+    degraded: bool
+    """The store did not answer, so the reader is served as unknown."""
+
+
+def read_reader(store: Store, user_id: str) -> OnlineReader:
+    """The reader's features. A store that does not answer is counted and gives the features of an unknown reader."""
+    try:
+        return OnlineReader(Readers.from_rows(store.readers([user_id])), False)
+    except FeatureStoreError as error:
+        STORE_FAILURES.labels("read").inc()
+        log.warning("a reader is served as unknown: %s", error)
+        return OnlineReader(unknown_reader(), True)
+
+
+def unknown_reader() -> Readers:
+    return Readers.from_rows([dict.fromkeys(feature.name for feature in READER_FEATURES)])
+
+
+class Histories:
+    """Readers' rows in the online store, folded from the event log.
+
+    A row carries the arrival of the last event in it, so that folding goes on from there: what a failure left out is
+    caught up by the next call, an imported history stays, and no event counts twice. One collector process writes.
+    """
+
+    def __init__(self, backends: Backends) -> None:
+        self._store, self._database = backends.store, backends.database
+        self._locks = [threading.Lock() for _ in range(256)]  # a reader always meets the same one
+        self._pending: set[str] = set()
+
+    def catch_up(self, user_id: str) -> bool:
+        """Whether the reader's row now holds all their committed feedback; if not, ``sweep`` tries again."""
+        try:
+            with self._locks[hash(user_id) % len(self._locks)]:
+                self._fold(user_id)
+        except (FeatureStoreError, *EVENT_LOG_FAILURES) as error:
+            STORE_FAILURES.labels("write").inc()
+            log.warning("a reader's history is pending: %s", error)
+            self._pending.add(user_id)
+        else:
+            self._pending.discard(user_id)
+        READERS_PENDING.set(len(self._pending))
+        return user_id not in self._pending
+
+    def _fold(self, user_id: str) -> None:
+        (row,) = self._store.readers([user_id])
+        stamp = row["event_timestamp"]
+        events = self._database.feedback_of(user_id, received_after=stamp)
+        if not events:
+            return
+        state = ReaderState() if stamp is None else ReaderState.from_row(row)
+        for event in events:
+            key = None if event["article_id"] is None else article_key(event["article_id"])
+            state.observe(event["kind"], key, event["time"], event["dwell_seconds"], event["utc_offset_minutes"] or 0)
+        self._store.write_reader(user_id, state.row(), events[-1]["received_at"])
+
+    def sweep(self) -> int:
+        """How many readers are still behind after another try for each; the first failure ends the round."""
+        for user_id in list(self._pending):
+            if not self.catch_up(user_id):
+                break
+        return len(self._pending)

@@ -1,0 +1,168 @@
+"""KServe's custom model: requests of the V1 and V2 protocols to slates, each logged before it is answered."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import kserve
+import numpy as np
+import orjson
+import torch
+from kserve.errors import InvalidInput
+from prometheus_client import Counter
+from pydantic import ValidationError
+
+from newsrec.artifact import Artifact
+from serving.backends import Backends
+from serving.live_articles import LiveArticles
+from serving.online_store import EVENT_LOG_FAILURES, read_reader
+from serving.recommend import Decision, ServingConfig, UnknownArticles, Visit, recommend
+from serving.refusals import one_sentence
+from serving.schema import Instances, SlateRequest
+from serving.server import NotReady
+
+SLATES = Counter("newsrec_slates", "Slates answered", ["policy"])
+COLD_SLATES = Counter("newsrec_cold_slates", "Slates for readers of whom nothing was known")
+DEGRADED_SLATES = Counter("newsrec_degraded_slates", "Slates made without the reader's features: the store was down")
+THREADS = 8
+INPUT, OUTPUT = "request", "response"
+"""Names of the V2 tensors: BYTES, one JSON object an element."""
+
+log = logging.getLogger(__name__)
+
+
+class Predictor(kserve.Model):
+    """Answers from ``artifact``, ``live`` articles and the reader's features in the online store.
+
+    With ``log_slates`` every decision is committed to the event log before it is answered.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        artifact: Artifact,
+        backends: Backends,
+        live: LiveArticles,
+        config: ServingConfig,
+        log_slates: bool = True,
+    ) -> None:
+        super().__init__(name)
+        self._artifact, self._backends, self._live = artifact, backends, live
+        self._config, self._log_slates = config, log_slates
+        self._threads = ThreadPoolExecutor(THREADS, "slate")
+        self.load()
+
+    def load(self) -> bool:
+        """Ready where the store holds the very features that the policy was trained on."""
+        found, expected = self._backends.store.feature_hash(), self._artifact.feature_hash
+        self.ready = found == expected
+        if not self.ready:
+            self._why = f"The store has features {found}, the artefact expects {expected}; serve another artefact."
+            log.error("not ready: %s", self._why)
+        return self.ready
+
+    async def healthy(self) -> bool:
+        """True. Raises NotReady with both hashes where artefact and store disagree."""
+        if not self.ready:
+            raise NotReady(self.name, self._why)
+        return True
+
+    def warm_up(self) -> None:
+        """Make one slate for nobody, so that the first reader does not wait for lazy set-up; it is not logged."""
+        if self.ready:
+            self._decide(SlateRequest(user_id="nobody"), "warm-up", self._backends.clock())
+
+    def get_input_types(self) -> list[dict]:
+        return [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}]
+
+    def get_output_types(self) -> list[dict]:
+        return [{"name": OUTPUT, "datatype": "BYTES", "shape": [-1]}]
+
+    async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
+        """V1: ``{"predictions": [...]}``; V2: the tensor ``response``. Raises InvalidInput with one sentence."""
+        await self.healthy()  # KServe's gRPC route does not ask
+        v2 = isinstance(payload, kserve.InferRequest)
+        requests = _parse({"instances": _elements(payload)} if v2 else _json(payload))
+        answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, requests)
+        return self._tensor(payload, answers) if v2 else {"predictions": answers}
+
+    def _tensor(self, request: kserve.InferRequest, answers: list[dict[str, Any]]) -> kserve.InferResponse:
+        data = [json.dumps(answer) for answer in answers]
+        output = kserve.InferOutput(OUTPUT, [len(data)], "BYTES")
+        output.set_data_from_numpy(np.array(data, np.object_), binary_data=request.use_binary_outputs)
+        return kserve.InferResponse(
+            request.id or uuid.uuid4().hex,
+            self.name,
+            [output],
+            self._artifact.version,
+            use_binary_outputs=request.use_binary_outputs,
+            requested_outputs=request.request_outputs,
+        )
+
+    def _answer(self, requests: list[SlateRequest]) -> list[dict[str, Any]]:
+        now = self._backends.clock()
+        try:
+            decisions = [self._decide(request, uuid.uuid4().hex, now) for request in requests]
+        except UnknownArticles as error:
+            raise InvalidInput(str(error)) from None
+        if self._log_slates:
+            self._commit([decision.event() for decision in decisions if decision.slate], now)
+        SLATES.labels(self._artifact.name).inc(len(decisions))
+        COLD_SLATES.inc(sum(decision.cold for decision in decisions))
+        DEGRADED_SLATES.inc(sum(decision.visit.degraded for decision in decisions))
+        return [decision.answer() for decision in decisions]
+
+    def _decide(self, request: SlateRequest, request_id: str, now: int) -> Decision:
+        user_id = self._backends.stored_id(request.user_id)
+        reader = read_reader(self._backends.store, user_id)
+        seed = int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=7).digest())
+        generator = torch.Generator().manual_seed(seed if request.seed is None else request.seed)
+        visit = Visit(request, request_id, user_id, reader.features, reader.degraded, now)
+        return recommend(visit, self._live.shelf, self._artifact, self._config, generator)
+
+    def _commit(self, rows: list[dict[str, Any]], now: int) -> None:
+        """Write the decisions to the event log; an empty slate decides nothing and is not among them."""
+        if not rows:
+            return
+        try:
+            self._backends.database.append_recommendations(rows, now)
+        except EVENT_LOG_FAILURES as error:
+            log.error("the event log does not answer: %s", error)
+            raise NotReady(self.name, "The event log does not answer, and every slate is logged first.") from None
+
+
+def _parse(payload: Any) -> list[SlateRequest]:
+    try:
+        return Instances.model_validate(payload).instances
+    except ValidationError as error:
+        raise InvalidInput(one_sentence(error.errors())) from None
+
+
+def _json(payload: Any) -> Any:
+    """A V1 payload; KServe leaves the body as bytes where the content type is not exactly application/json."""
+    if not isinstance(payload, bytes):
+        return payload
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"the body is no JSON: {error}") from None
+
+
+def _elements(payload: kserve.InferRequest) -> list[Any]:
+    """The JSON objects in the one input of a V2 request."""
+    expected = f"expected one input {INPUT!r} of datatype BYTES and shape [n], one JSON object an element"
+    if [tensor.name for tensor in payload.inputs] != [INPUT]:
+        raise InvalidInput(f"inputs: found {[tensor.name for tensor in payload.inputs]}, {expected}")
+    (tensor,) = payload.inputs
+    if tensor.datatype != "BYTES":
+        raise InvalidInput(f"inputs: found datatype {tensor.datatype}, {expected}")
+    try:
+        return [orjson.loads(element) for element in tensor.as_numpy().ravel().tolist()]
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"inputs: an element is no JSON: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"inputs: {error}; {expected}") from None

@@ -1,0 +1,200 @@
+"""From a request to a slate, as a pure function: the clock, the random generator and all features are arguments."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from newsrec import transitions
+from newsrec.artifact import Artifact
+from newsrec.catalogue import Catalogue
+from newsrec.features import HOUR, POPULARITY_FEATURES, popularity
+from newsrec.slate import SlateConfig, draw
+from newsrec.transitions import Readers
+from serving.schema import MAX_CANDIDATES, SlateRequest
+
+SESSION = HOUR // 2
+_LOG_CLICKS_DAY = POPULARITY_FEATURES.index("log_clicks_day")
+
+
+class UnknownArticles(ValueError):
+    """A request names candidates that the catalogue does not hold."""
+
+
+@dataclass(frozen=True)
+class ServingConfig:
+    """How a shortlist and a slate are made of live articles."""
+
+    slate: SlateConfig = field(default_factory=lambda: SlateConfig("epsilon", epsilon=0.05))
+    """Epsilon-greedy by default: unlike Plackett-Luce it means the same whatever the scale of a policy's scores."""
+    shelf_life_hours: float = 72.0
+    """An article older than this is expired and never shown."""
+
+    def __post_init__(self) -> None:
+        if not self.shelf_life_hours > 0:
+            raise ValueError(f"shelf_life_hours is {self.shelf_life_hours}, expected more than 0")
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Every article that may be shown and its counts, as of one moment. Arrays have a row for each catalogue row."""
+
+    catalogue: Catalogue
+    counts: np.ndarray  # [N + 1, 3] float64, in the order of POPULARITY_HALF_LIFE_HOURS
+    as_of: np.ndarray  # [N + 1] int64, microseconds: up to when the counts are decayed
+    version: str = ""
+    """Names this state of the catalogue in the log."""
+
+    @cached_property
+    def newest_first(self) -> tuple[np.ndarray, np.ndarray]:
+        """All rows, the newest article first, and the negated times of publication in that order. Both [N]"""
+        age = -self.catalogue.published_at[1:]
+        order = np.argsort(age, kind="stable")
+        return order + 1, age[order]
+
+    def warmed(self) -> "Shelf":
+        """This shelf with all look-ups built that its first request would wait for."""
+        _ = self.newest_first, self.catalogue.content, self.catalogue.hidden_at
+        self.catalogue.rows([])
+        self.catalogue.rows_of_keys(np.zeros(1, np.uint64))
+        return self
+
+
+class Visit(NamedTuple):
+    """A reader who asks, and what is known at that moment."""
+
+    request: SlateRequest
+    request_id: str
+    user_id: str
+    """As it is stored: the pseudonym where reader ids are hashed."""
+    features: Readers
+    """One row, empty where nothing is known."""
+    degraded: bool
+    """Nothing is known because the store did not answer."""
+    now: int
+    """The clock, microseconds."""
+
+    @property
+    def time(self) -> int:
+        """What ages and features refer to: the clock, unless the request names another time."""
+        return self.now if self.request.time is None else self.request.time
+
+
+class Decision(NamedTuple):
+    """One slate and all that its answer and its log entry tell."""
+
+    visit: Visit
+    artifact: Artifact
+    catalogue_version: str
+    candidates: list[str]
+    slate: list[str]
+    scores: list[float]
+    propensities: list[float]
+
+    @property
+    def cold(self) -> bool:
+        """Nothing was known of the reader."""
+        return bool(self.visit.features.last_seen[0] < 0 and self.visit.features.length[0] == 0)
+
+    def answer(self) -> dict[str, Any]:
+        """What the caller gets, JSON-able; the reader's id as the caller gave it."""
+        columns = zip(self.slate, self.scores, self.propensities, strict=True)
+        answer = {
+            "request_id": self.visit.request_id,
+            "user_id": self.visit.request.user_id,
+            "slate": [
+                {"article_id": article, "score": score, "propensity": propensity, "position": position}
+                for position, (article, score, propensity) in enumerate(columns)
+            ],
+            "policy": self.artifact.name,
+            "policy_version": self.artifact.version,
+            "feature_version": self.artifact.feature_hash,
+            "cold": self.cold,
+        }
+        return answer | {"degraded": True} if self.visit.degraded else answer
+
+    def event(self) -> dict[str, Any]:
+        """The row of the event log: exactly what was answered, with the shortlist it was chosen from."""
+        visit, context = self.visit, self.visit.request.context
+        return {
+            "request_id": visit.request_id,
+            "user_id": visit.user_id,
+            "session_id": context.session_id or f"{visit.user_id}/{visit.time // SESSION}",
+            "time": visit.time,
+            "context": context.model_dump(exclude={"session_id"}),
+            "feature_version": self.artifact.feature_hash,
+            "policy": self.artifact.name,
+            "policy_version": self.artifact.version,
+            "catalogue_version": self.catalogue_version,
+            "candidates": self.candidates,
+            "slate": self.slate,
+            "propensities": self.propensities,
+        }
+
+
+def recommend(
+    visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig, generator: torch.Generator
+) -> Decision:
+    """The slate for ``visit``. Raises UnknownArticles.
+
+    A reader of whom nothing is known is ranked by the same policy from an empty history, so what is in demand and
+    fresh decides.
+    """
+    rows = shortlist(visit, shelf, config)
+    moment, offset = np.array([visit.time]), np.array([visit.request.context.utc_offset_minutes])
+    state = transitions.state(visit.features, moment, offset, shelf.catalogue, artifact.use_time)
+    candidates = transitions.candidates(
+        rows[None], shelf.counts[rows][None], shelf.as_of[rows][None], moment, shelf.catalogue, artifact.use_time
+    )
+    with torch.inference_mode():
+        scores = artifact.policy.scores(state, candidates)  # [1, C]
+    drawn = draw(scores, visit.request.k, config.slate, generator)
+    chosen = drawn.chosen[0][drawn.mask[0]]  # [K]
+    ids = shelf.catalogue.ids
+    return Decision(
+        visit,
+        artifact,
+        shelf.version,
+        [ids[row] for row in rows],
+        [ids[row] for row in rows[chosen.numpy()]],
+        scores[0, chosen].tolist(),
+        drawn.propensity[0][drawn.mask[0]].tolist(),
+    )
+
+
+def shortlist(visit: Visit, shelf: Shelf, config: ServingConfig) -> np.ndarray:
+    """Catalogue rows of the candidates, at most MAX_CANDIDATES. [C] int64
+
+    They are published and not expired at the visit's time, not read and not excluded; an article that is withdrawn by
+    now never appears, whatever time the request names. Where the request names no candidates and too many are left,
+    half are the newest, and the others those with the most clicks of late. Raises UnknownArticles.
+    """
+    catalogue, request, now = shelf.catalogue, visit.request, visit.time
+    oldest = now - int(config.shelf_life_hours * HOUR)
+    if request.candidates is None:
+        rows, negated_times = shelf.newest_first
+        rows = rows[np.searchsorted(negated_times, -now) : np.searchsorted(negated_times, -oldest)]
+    else:
+        rows = _named(request.candidates, catalogue)
+        rows = rows[(catalogue.published_at[rows] <= now) & (catalogue.published_at[rows] > oldest)]
+    read = catalogue.rows_of_keys(visit.features.key[0, : visit.features.length[0]])
+    barred = np.concatenate([read, catalogue.rows(request.exclude)])
+    rows = rows[(catalogue.hidden_at[rows] > max(now, visit.now)) & ~np.isin(rows, barred)]
+    if len(rows) <= MAX_CANDIDATES:
+        return rows
+    newest, others = rows[: MAX_CANDIDATES // 2], rows[MAX_CANDIDATES // 2 :]
+    clicks = popularity(shelf.counts[others], shelf.as_of[others], np.array(now))[:, _LOG_CLICKS_DAY]
+    popular = np.argsort(-clicks, kind="stable")[: MAX_CANDIDATES - len(newest)]
+    return np.concatenate([newest, others[popular]])
+
+
+def _named(article_ids: list[str], catalogue: Catalogue) -> np.ndarray:
+    """Their rows, each once, in their order. [C] int64"""
+    distinct = list(dict.fromkeys(article_ids))
+    rows = catalogue.rows(distinct)
+    if not rows.all():
+        unknown = [article for article, row in zip(distinct, rows, strict=True) if not row]
+        raise UnknownArticles(f"candidates: {', '.join(unknown[:3])} unknown ({len(unknown)} of {len(distinct)})")
+    return rows

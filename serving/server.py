@@ -1,0 +1,168 @@
+"""KServe's model server for one model: bound to one address, with a body limit and quiet, one-sentence refusals.
+
+KServe binds 0.0.0.0 and [::] in its code, logs each request, is ready whatever its model says, and lets anyone unload
+the model; the subclasses below change that and nothing else.
+"""
+
+import asyncio
+import socket
+import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import kserve
+from fastapi import FastAPI, Request
+from fastapi.exceptions import FastAPIDeprecationWarning
+from kserve.errors import InferenceError, InvalidInput, ModelNotFound, ModelNotReady
+from kserve.model_server import FASTAPI_APP_IMPORT_STRING
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
+from kserve.protocol.grpc.server import GRPCServer
+from kserve.protocol.grpc.servicer import InferenceServicer
+from kserve.protocol.rest.server import RESTServer
+from starlette.responses import JSONResponse
+
+from serving.refusals import BodyLimit, answer_refusals
+from serving.schema import MAX_BODY_BYTES
+
+warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)  # of KServe's own routes, at their first request
+
+GRACE_SECONDS = 10
+"""How long requests in flight may take to finish after SIGTERM."""
+
+
+class NotReady(ModelNotReady):
+    """The model cannot answer; KServe's gRPC server reads ``reason`` (its own exception has none)."""
+
+    def __init__(self, model_name: str, detail: str) -> None:
+        super().__init__(model_name, detail)
+        self.reason = self.error_msg
+
+
+class Unsupported(NotImplementedError):
+    """A route of KServe that this server does not offer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _OneModel(kserve.ModelRepository):
+    def unload(self, name: str) -> None:
+        raise Unsupported(f"{name} is unloaded by stopping the server")
+
+
+class _DataPlane(DataPlane):
+    async def ready(self) -> bool:
+        """True when every model is; raises NotReady with the reason."""
+        return all([await model.healthy() for model in self.model_registry.get_models().values()])
+
+    def decode(self, *arguments: Any, **named: Any) -> Any:
+        try:
+            return super().decode(*arguments, **named)
+        except (AttributeError, InferenceError, KeyError, TypeError, ValueError, struct.error) as error:
+            raise InvalidInput(
+                str(error) if isinstance(error, InvalidInput) else f"cannot be decoded: {error}"
+            ) from None
+
+
+class _RESTServer(RESTServer):
+    def __init__(self, listening: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._listening = listening
+
+    async def start(self) -> None:
+        self.create_application()
+        await self._server.serve(sockets=[self._listening])
+
+    def _add_middlewares(self, app: FastAPI) -> None:
+        app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+
+    def _add_exception_handlers(self, app: FastAPI) -> None:
+        super()._add_exception_handlers(app)
+        answer_refusals(app)
+        statuses = {InvalidInput: 400, ModelNotFound: 404, NotImplementedError: 501, ModelNotReady: 503}
+        for kind, status in statuses.items():
+            app.add_exception_handler(kind, _answer(status))
+        app.add_exception_handler(Exception, _answer(500, "the server failed; its log says why"))
+
+
+def _answer(status: int, sentence: str | None = None) -> Any:
+    """A handler that answers ``sentence``, or what the error says."""
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": sentence or str(error)}, status)
+
+    return handle
+
+
+class _Refusals(ExceptionToStatusInterceptor):
+    async def handle_exception(self, ex: Exception, request: Any, context: Any, method_name: str) -> None:
+        if isinstance(ex, InvalidInput):  # KServe would log a trace for each
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, ex.reason)
+        await super().handle_exception(ex, request, context, method_name)
+
+
+class _GRPCServer(GRPCServer):
+    def __init__(self, host: str, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._host = host
+
+    async def start(self, max_workers: int) -> None:
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_BODY_BYTES)]
+        workers = ThreadPoolExecutor(max_workers)
+        self._server = grpc.aio.server(workers, interceptors=(_Refusals(),), options=options)
+        servicer = InferenceServicer(self._data_plane, self._model_repository_extension)
+        grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._server.add_insecure_port(f"{host}:{self._port}")
+        await self._server.start()
+        await self._server.wait_for_termination()
+
+
+class Server(kserve.ModelServer):
+    """REST on the bound socket ``listening``; gRPC on the same host at ``grpc_port``, or none where that is 0."""
+
+    def __init__(self, listening: socket.socket, grpc_port: int) -> None:
+        self._listening = listening
+        self._host, http_port = listening.getsockname()[:2]
+        super().__init__(
+            http_port,
+            grpc_port,
+            workers=1,
+            registered_models=_OneModel(),
+            enable_grpc=grpc_port > 0,
+            enable_latency_logging=False,
+            grace_period=GRACE_SECONDS,
+        )
+        self.dataplane = _DataPlane(self.registered_models)
+
+    def start(self, models: list[kserve.Model]) -> None:
+        """Serve until SIGTERM or SIGINT. A model that is not ready is served all the same: its readiness says why."""
+        for model in models:
+            self.register_model(model)
+        extension = self.model_repository_extension
+        self._rest_server = _RESTServer(
+            self._listening,
+            FASTAPI_APP_IMPORT_STRING,
+            self.dataplane,
+            extension,
+            self.http_port,
+            grace_period=self.grace_period,
+        )
+        self.servers.append(self._rest_server.start())
+        if self.enable_grpc:
+            self._grpc_server = _GRPCServer(
+                self._host, self.grpc_port, self.dataplane, extension, {}, self.grace_period
+            )
+            self.servers.append(self._grpc_server.start(self.max_threads))
+        self.register_signal_handler()
+        asyncio.run(self._serve())
+
+    def stop(self, sig: int) -> None:
+        """The second half of a shutdown: the REST server ends itself on the signal and then calls this."""
+        if self._grpc_server:
+            asyncio.get_running_loop().create_task(self._grpc_server.stop(sig))

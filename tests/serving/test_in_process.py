@@ -1,0 +1,93 @@
+"""Predictor and collector as objects: with hashed reader ids, with a store or an event log that is down."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from feature_repo.store import open_store
+from newsrec import artifact
+from newsrec.assignment import pseudonym
+from newsrec.event_log import EventDatabase
+from serving.backends import Backends
+from serving.collector import create_app
+from serving.live_articles import LiveArticles
+from serving.predictor import Predictor
+from serving.recommend import ServingConfig
+from serving.server import NotReady
+from tests.serving.conftest import Site, clock
+
+READER, KEY = "ann@example.org", b"a secret of the site"
+PSEUDONYM = pseudonym(READER, KEY)
+
+
+class Both(NamedTuple):
+    predictor: Predictor
+    collector: TestClient
+    backends: Backends
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        return asyncio.run(self.predictor.predict({"instances": [request]}))["predictions"][0]
+
+    def click(self, prediction: dict[str, Any]) -> Any:
+        click = {"event_id": "e", "request_id": prediction["request_id"], "user_id": prediction["user_id"]}
+        click |= {"kind": "click", "article_id": prediction["slate"][0]["article_id"]}
+        return self.collector.post("/v1/feedback", json={"events": [click]})
+
+
+@pytest.fixture
+def both(site: Site, tmp_path: Path) -> Iterator[Both]:
+    """On a store and an event log of this test alone, reader ids hashed."""
+    shutil.copytree(site.untouched_store, tmp_path / "store")
+    database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
+    backends = Backends(open_store(tmp_path / "store"), database, KEY, clock)
+    loaded = artifact.load(site.folder / "artifact")
+    predictor = Predictor("newsrec", loaded, backends, LiveArticles(loaded.catalogue, backends), ServingConfig())
+    with TestClient(create_app(backends)) as collector:
+        yield Both(predictor, collector, backends)
+    database.close()
+
+
+def test_with_a_key_a_reader_is_stored_under_the_pseudonym_alone(both: Both) -> None:
+    first = both.ask(user_id=READER, k=100)
+    assert (first["user_id"], first["cold"]) == (READER, True)
+    assert both.click(first).json() == {"accepted": 1, "repeated": 0, "quarantined": 0, "history": "updated"}
+    second = both.ask(user_id=READER, k=100)
+    assert not second["cold"]
+    assert first["slate"][0]["article_id"] not in [item["article_id"] for item in second["slate"]]
+    log = both.backends.database.export()
+    assert set(log.recommendations["user_id"].to_pylist()) == {PSEUDONYM}
+    assert log.feedback["user_id"].to_pylist() == [PSEUDONYM]
+    assert all(session.startswith(f"{PSEUDONYM}/") for session in log.recommendations["session_id"].to_pylist())
+    stored = both.backends.store.readers([PSEUDONYM, READER])
+    assert [row["reads"] for row in stored] == [1, None]
+
+
+def test_without_the_store_a_reader_is_served_as_unknown_and_the_answer_says_so(both: Both) -> None:
+    file = both.backends.store.root / "online_store.db"
+    healthy = file.read_bytes()
+    file.write_bytes(b"no database " * 1000)
+    try:
+        answer = both.ask(user_id=READER, k=5)
+    finally:
+        file.write_bytes(healthy)
+    assert (len(answer["slate"]), answer["cold"], answer["degraded"]) == (5, True, True)
+    logged = both.backends.database.export().recommendations
+    assert logged["request_id"].to_pylist() == [answer["request_id"]]
+    assert "degraded" not in both.ask(user_id=READER, k=5)
+
+
+def test_without_the_event_log_nothing_is_answered_that_was_not_logged(both: Both) -> None:
+    prediction = both.ask(user_id=READER)
+    with both.backends.database.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE recommendations"))
+    with pytest.raises(NotReady, match="event log does not answer"):
+        both.ask(user_id=READER)
+    answer = both.click(prediction)
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "the event log does not answer; nothing was stored, send it again"}

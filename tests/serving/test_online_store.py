@@ -1,0 +1,119 @@
+"""Readers' histories in the online store: the same as offline, whatever fails and whoever writes at the same time."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from feature_repo.store import Store, open_store
+from newsrec.event_log import EventDatabase
+from newsrec.features import HOUR, READER_FEATURES, ReaderState, article_key, unpack_history
+from newsrec.snapshots import reader_snapshots
+from serving.backends import Backends
+from serving.online_store import Histories, read_reader
+from tests.event_rows import event, recommendation
+from tests.serving.conftest import Site, clock
+
+NAMES = [feature.name for feature in READER_FEATURES]
+T = TypeVar("T")
+
+
+@pytest.fixture
+def store(site: Site, tmp_path: Path) -> Store:
+    """The site's store, for this test alone."""
+    shutil.copytree(site.untouched_store, tmp_path / "store")
+    return open_store(tmp_path / "store")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[EventDatabase]:
+    opened = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
+    yield opened
+    opened.close()
+
+
+def in_a_thread(call: Callable[[], T]) -> T:
+    """``call`` where no connection to the store is open yet."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).result()
+
+
+def reads(store: Store, user_id: str) -> int | None:
+    return store.readers([user_id])[0]["reads"]
+
+
+def test_the_online_row_equals_the_last_offline_snapshot(store: Store, database: EventDatabase, site: Site) -> None:
+    histories = Histories(Backends(store, database, None, clock))
+    context = {"utc_offset_minutes": 600}
+    decisions = [recommendation(f"r{i}", "kim", time=site.now + i * HOUR, context=context) for i in range(6)]
+    database.append_recommendations(decisions, site.now)
+    batches: list[list[dict[str, Any]]] = [
+        [event("1", "r0", "kim", article_id="a01", time=site.now + 3 * HOUR)],
+        [event("2", "r1", "kim", article_id="a02", time=site.now + HOUR)],  # arrives late
+        [
+            event("3", "r2", "kim", article_id="a01", kind="dwell", dwell_seconds=33.3, time=site.now + 3 * HOUR),
+            event("4", "r3", "kim", article_id=None, kind="leave", time=site.now + 9 * HOUR),
+            event("5", "unknown", "kim", time=site.now),
+        ],
+        [event("6", "r5", "kim", article_id="a03", time=site.now + 40 * HOUR)],
+    ]
+    for number, batch in enumerate(batches):
+        database.append_feedback(batch, site.now + 50 * HOUR + number)
+        assert histories.catch_up("kim")
+        assert histories.catch_up("kim")  # no event counts twice
+        offline = reader_snapshots(database.export()).to_pylist()[-1]
+        (online,) = store.readers(["kim"])
+        assert {name: online[name] for name in NAMES} == {name: offline[name] for name in NAMES}
+    assert reads(store, "kim") == 3
+
+
+def test_an_imported_history_is_extended(store: Store, database: EventDatabase, site: Site) -> None:
+    (before,) = store.readers(["ann"])
+    database.append_recommendations([recommendation("r", "ann", time=site.now)], site.now)
+    database.append_feedback([event("1", "r", "ann", article_id="a20", time=site.now + 7)], site.now + 9)
+    assert Histories(Backends(store, database, None, clock)).catch_up("ann")
+    (after,) = store.readers(["ann"])
+    expected = ReaderState.from_row(before)
+    expected.observe("click", article_key("a20"), site.now + 7, None)
+    assert {name: after[name] for name in NAMES} == expected.row()
+    assert unpack_history(after["history"])["key"].tolist() == [article_key(a) for a in ("a05", "a10", "a12", "a20")]
+    assert after["event_timestamp"] == site.now + 9
+
+
+def test_writers_side_by_side_lose_nothing(store: Store, database: EventDatabase, site: Site) -> None:
+    histories = Histories(Backends(store, database, None, clock))
+    database.append_recommendations([recommendation("r", "lee", time=site.now)], site.now)
+
+    def click(number: int) -> bool:
+        database.append_feedback([event(f"{number}", "r", "lee", article_id=f"a{number}")], site.now + number)
+        return histories.catch_up("lee")
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(click, range(40)))
+    assert reads(store, "lee") == 40
+
+
+def test_a_store_that_is_down_costs_no_feedback_and_catches_up(
+    store: Store, database: EventDatabase, site: Site
+) -> None:
+    histories = Histories(Backends(store, database, None, clock))
+    database.append_recommendations([recommendation("r", "ann", time=site.now)], site.now)
+    file = store.root / "online_store.db"
+    healthy = file.read_bytes()
+    file.write_bytes(b"no database " * 1000)
+    try:
+        database.append_feedback([event("1", "r", "ann", article_id="a20")], site.now + 1)
+        assert not in_a_thread(lambda: histories.catch_up("ann"))
+        served = in_a_thread(lambda: read_reader(store, "ann"))
+        assert served.degraded
+        assert served.features.length.tolist() == [0]
+        assert in_a_thread(histories.sweep) == 1
+    finally:
+        file.write_bytes(healthy)
+    assert in_a_thread(lambda: reads(store, "ann")) == 3
+    assert in_a_thread(histories.sweep) == 0
+    assert in_a_thread(lambda: reads(store, "ann")) == 4
+    assert not in_a_thread(lambda: read_reader(store, "ann")).degraded
