@@ -14,6 +14,7 @@ from newsrec import dataset
 from newsrec.decisions import Decisions, time_split
 from newsrec.events import KINDS, EventLog
 from newsrec.features import DAY, EMBEDDING_DIM, HOUR
+from newsrec.transitions import clicked, shown
 from tests.logs import MINUTE, MONDAY, article, decision, event, log, logs
 
 EIGHT = MONDAY + 8 * HOUR
@@ -262,3 +263,16 @@ def test_the_parts_are_disjoint_ordered_and_complete(time: list[int], validation
     for before, after in pairwise(moments):
         assert max(before) < min(after)
     assert len(parts[2]) >= round(test * len(time))
+
+
+def test_shown_is_the_slate_of_the_candidates_and_clicked_what_was_clicked_of_it(decisions: Decisions) -> None:
+    batch = decisions.batch(np.array([LAST, FIRST, EMPTY, OTHER_LAST]))
+    found = shown(batch)
+    names = ["".join(" abcde"[i] for i in row[mask]) for row, mask in zip(found.article_index, found.mask, strict=True)]
+    assert names == ["cab", "ba", "", "ed"]
+    assert found.content[0, :, 5].tolist() == [3.0, 1.0, 2.0]
+    np.testing.assert_allclose(found.age_hours[0], [66.0, 68.0, 67.0])
+    assert found.popularity.shape == (4, 3, 3)
+    first = batch.slate[1, 0]
+    assert torch.equal(found.popularity[1, 0], batch.candidates.popularity[1, first])
+    assert clicked(batch).tolist() == [[False] * 3, [True, False, False], [False] * 3, [False, True, False]]

@@ -1,0 +1,26 @@
+"""The policies by name. Adding one is one file, one line here and one TOML in ``configs/``."""
+
+from typing import NamedTuple
+
+import torch
+
+from newsrec.baselines import matrix_factorization, popularity, transformer
+
+
+class Entry(NamedTuple):
+    """What makes a policy: ``policy(config, articles)`` with untrained weights, ``learner(policy, generator)``."""
+
+    config: type
+    policy: type[torch.nn.Module]
+    learner: type
+
+
+REGISTRY = {
+    "popularity": Entry(popularity.Config, popularity.PopularityPolicy, popularity.PopularityLearner),
+    "matrix_factorization": Entry(
+        matrix_factorization.Config,
+        matrix_factorization.MatrixFactorizationPolicy,
+        matrix_factorization.MatrixFactorizationLearner,
+    ),
+    "transformer": Entry(transformer.Config, transformer.TransformerPolicy, transformer.TransformerLearner),
+}
