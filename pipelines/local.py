@@ -23,7 +23,7 @@ _COLOUR = re.compile(r"\x1b\[\d+m")
 _STARTED = re.compile(r"Executing task '(.+?)'")
 _ENDED = re.compile(r"Task '(.+?)' finished with status (SUCCESS|FAILURE)")
 _CACHED = re.compile(r"Task (\S+) cache hit")
-_ERROR = re.compile(r"^\s{0,4}([A-Za-z_][\w.]*: .+)$")
+_ERROR = re.compile(r"^\s*([A-Za-z_][\w.]*: .+)$")
 
 
 class RunFailed(RuntimeError):
@@ -69,15 +69,18 @@ class _TaskLines(logging.Filter):
 
 @dataclass
 class _LogFile:
-    """A text stream that keeps everything in a file, and the last line that looks like an error."""
+    """A text stream that keeps everything in a file, and the error at the end of the last traceback."""
 
     file: TextIO
     error: str = ""
+    in_traceback: bool = False
 
     def write(self, text: str) -> int:
-        for line in text.splitlines():
-            if match := _ERROR.match(_COLOUR.sub("", line)):
-                self.error = match[1]
+        for line in filter(str.strip, text.splitlines()):
+            if "Traceback (most recent call last)" in line:
+                self.in_traceback = True
+            elif self.in_traceback and (match := _ERROR.match(line)):
+                self.error, self.in_traceback = match[1], False
         return self.file.write(text)
 
     def flush(self) -> None:
@@ -99,7 +102,7 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
         raise_on_error=True,
     )
     console = console or Console()
-    console.file = console.file  # the terminal of this moment: KFP's output is redirected below
+    console.file = console.file  # the stream of this moment: KFP's output is redirected below
     tasks = _TaskLines(console)
     with log.open("a", encoding="utf-8") as file, _observed(tasks, _LogFile(file)) as stream:
         try:
@@ -117,7 +120,7 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
 def _observed(tasks: _TaskLines, stream: _LogFile) -> Iterator[_LogFile]:
     """KFP's output into ``stream``, its log records past ``tasks``."""
     logger = logging.getLogger()
-    level = logger.level
+    level, handlers = logger.level, list(logger.handlers)
     logger.setLevel(logging.INFO)
     logger.addFilter(tasks)
     try:
@@ -126,3 +129,4 @@ def _observed(tasks: _TaskLines, stream: _LogFile) -> Iterator[_LogFile]:
     finally:
         logger.removeFilter(tasks)
         logger.setLevel(level)
+        logger.handlers[:] = handlers  # tasks side by side leave KFP's behind

@@ -72,9 +72,9 @@ def data_digest(source: str) -> str:
     Raises FileNotFoundError.
     """
     kind, _, where = source.partition(":")
-    if kind == "log":
+    path = Path(where.removeprefix("sqlite:///"))
+    if kind == "log" and (path.exists() or not where.startswith("sqlite:///")):
         return config.digest(EventDatabase(where).watermark())
-    path = Path(where)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; expected the log of {source!r}")
     return _digest_files([p for p in path.rglob("*") if p.is_file()] or [path], path)

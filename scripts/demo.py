@@ -22,16 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from newsrec import artifact, events, releases
+from newsrec import artifact, releases
 from newsrec.cli import guarded
 from pipelines.local import RunFailed, RunResult, run
 from pipelines.submission import POLICIES, SIMULATED, Submission
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+MINUTE = 60_000_000
+"""Microseconds."""
 console = Console(highlight=False)
 
 
@@ -84,10 +87,10 @@ def main() -> None:
     if release is None:
         console.print("[yellow]The gate refused and nothing was served before: there is nothing to serve.[/]")
         return
-    with serving(root, release.path) as servers:
-        tour(servers, release.path, Path(result.training_set))
+    with serving(root, release.directory) as servers:
+        tour(servers, release, root / "store")
         took = time.monotonic() - began
-        console.print(f"\nreport     {result.verdict_directory / 'report.md'}\nartefact   {release.path}")
+        console.print(f"\nreport     {result.verdict_directory / 'report.md'}\nartefact   {release.directory}")
         console.print(f"event log  {root / 'events.db'}\nrun log    {result.log}\ntook       {took:.0f} s")
         if options.keep:
             keep(servers)
@@ -106,17 +109,20 @@ def train(data: str, timezone: str, root: Path) -> RunResult:
     return result
 
 
-def tour(servers: Servers, release: Path, training_set: Path) -> None:
-    """Readers of the log and a new one ask, read and ask again."""
+def tour(servers: Servers, release: releases.Release, store: Path) -> None:
+    """The two readers of the log who came last, and a new one, ask, read and ask again."""
     console.print("[bold]3  Readers ask, read and ask again[/] (predictor: KServe, features: Feast)\n")
-    titles = {row["article_id"]: row["title"] for row in artifact.load(release).catalogue.articles.to_pylist()}
-    log = events.read(training_set / "log")
-    moment = int(events.microseconds(log.recommendations["time"]).max()) + 60_000_000
-    known = log.recommendations["user_id"].to_pylist()[-2:]
-    for reader in [*dict.fromkeys(known), "a-new-reader"]:
+    titles = {
+        row["article_id"]: row["title"] for row in artifact.load(release.directory).catalogue.articles.to_pylist()
+    }
+    (offline,) = store.glob("offline/reader*.parquet")
+    seen = pq.read_table(offline, columns=["user_id", "event_timestamp"]).sort_by([("event_timestamp", "descending")])
+    known = list(dict.fromkeys(seen["user_id"].to_pylist()))[:2]
+    moment = release.data_until + MINUTE
+    for reader in [*known, "a-new-reader"]:
         before = servers.slate(reader, moment)
-        servers.read(before, 0, moment + 30_000_000)
-        after = servers.slate(reader, moment + 180_000_000)
+        servers.read(before, 0, moment + MINUTE)
+        after = servers.slate(reader, moment + 3 * MINUTE)
         show(reader, before, after, titles)
 
 
@@ -128,7 +134,7 @@ def show(reader: str, before: dict, after: dict, titles: dict) -> None:
     for position, (a, b) in enumerate(zip(before["slate"], after["slate"], strict=False), 1):
         name = [(titles.get(x["article_id"]) or x["article_id"])[:44] for x in (a, b)]
         new = "" if b["article_id"] in old else "[green]"
-        table.add_row(str(position), name[0], f"{a['propensity']:.2f}", f"{new}{name[1]}", f"{b['propensity']:.2f}")
+        table.add_row(str(position), name[0], f"{a['propensity']:.4f}", f"{new}{name[1]}", f"{b['propensity']:.4f}")
     console.print(table)
     read = before["slate"][0]["article_id"]
     assert read not in {item["article_id"] for item in after["slate"]}, f"{read} was read and came back"

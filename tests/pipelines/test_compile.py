@@ -33,10 +33,13 @@ def tasks_below(spec: dict, dag: dict) -> dict[str, dict]:
 
 def upstream(task: dict) -> set[str]:
     """The tasks that ``task`` waits for, by their outputs or explicitly."""
-    inputs = task.get("inputs", {})
-    artifacts = [a["taskOutputArtifact"]["producerTask"] for a in inputs.get("artifacts", {}).values() if "taskOutputArtifact" in a]  # fmt: skip
-    parameters = [p["taskOutputParameter"]["producerTask"] for p in inputs.get("parameters", {}).values() if "taskOutputParameter" in p]  # fmt: skip
-    return {*task.get("dependentTasks", []), *artifacts, *parameters}
+    found = set(task.get("dependentTasks", []))
+    for inputs in task.get("inputs", {}).values():
+        for source in inputs.values():
+            for output in ("taskOutputArtifact", "taskOutputParameter"):
+                if output in source:
+                    found.add(source[output]["producerTask"])
+    return found
 
 
 @pytest.mark.parametrize("name", PIPELINES)

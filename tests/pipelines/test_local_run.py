@@ -1,0 +1,170 @@
+"""The whole pipeline through KFP's local runner, with real Feast, real training and a real release, again and again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from feature_repo.store import open_store
+from newsrec import artifact, config, events, ingestion, releases
+from newsrec.simulator.config import SimulationConfig
+from pipelines import submission
+from pipelines.local import RunFailed, RunResult, run
+from pipelines.submission import Submission
+
+LENIENT = """
+min_lift_over_popularity = -1.0
+min_lift_over_incumbent = -1.0
+min_coverage_of_incumbent = 0.0
+max_same_list = 1.0
+"""
+CACHED = ["evaluate", "features", "ingest", "train", "train"]
+
+
+class Site:
+    """One site's folder: its log, its configurations, its releases."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.log = root / "log"
+        self.gate = root / "gate.toml"
+        self.policies = (root / "popularity.toml", root / "matrix_factorization.toml")
+        ingestion.simulate_to(SimulationConfig(readers=150, days=4, articles_per_day=20), self.log)
+        self.gate.write_text(LENIENT)
+        for path in self.policies:
+            path.write_text(f'policy = "{path.stem}"\n[training]\nepochs = 1\n')
+
+    def submission(self) -> Submission:
+        return Submission(
+            f"events:{self.log}", self.policies, self.root / "store", self.root / "releases", gate=self.gate
+        )
+
+    def run(self, **arguments: str) -> RunResult:
+        wanted = self.submission()
+        return run(wanted.pipeline, {**wanted.arguments(), **arguments}, self.root / "runs", Console(quiet=True))
+
+    def served(self) -> releases.Release:
+        release = releases.current(self.root / "releases")
+        assert release is not None
+        return release
+
+    def ledger(self) -> list[dict]:
+        return [json.loads(line) for line in (self.root / "releases" / "runs.jsonl").read_text().splitlines()]
+
+    def add_article(self, article_id: str) -> None:
+        log = events.read(self.log)
+        first = log.articles.slice(0, 1).set_column(0, "article_id", pa.array([article_id]))
+        events.write(log._replace(articles=pa.concat_tables([log.articles, first])), self.log)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def first(site: Site) -> RunResult:
+    return site.run()
+
+
+def test_a_first_run_executes_everything_and_publishes(site: Site, first: RunResult) -> None:
+    expected = ["evaluate", "features", "gate", "ingest", "materialize", "publish", "report", "train", "train"]
+    assert sorted(first.executed) == expected
+    assert first.cached == []
+    assert first.verdict["decision"] == "ship"
+    release = site.served()
+    served = artifact.load(release.directory)
+    assert served.version == release.version
+    assert served.name == first.verdict["candidate"]
+    assert site.ledger()[-1] == {"run": release.run, "state": "SUCCEEDED", "error": "", "served": release.version}
+
+
+def test_the_features_are_online_in_feast(site: Site, first: RunResult) -> None:
+    log = events.read(site.log)
+    readers = log.feedback["user_id"].unique().to_pylist()
+    rows = open_store(site.root / "store").readers([*readers, "nobody"])
+    assert all(row["sessions"] >= 1 for row in rows[:-1])
+    newest = max(row["event_timestamp"] for row in rows[:-1])
+    assert newest == events.microseconds(log.feedback["received_at"]).max()
+    assert rows[-1]["sessions"] is None
+
+
+def test_the_same_run_again_takes_what_has_not_changed_from_the_cache(site: Site, first: RunResult) -> None:
+    before = site.served()
+    again = site.run()  # the incumbent is another: evaluated anew
+    assert sorted(again.cached) == [task for task in CACHED if task != "evaluate"]
+    assert again.verdict["decision"] == "refuse"
+    assert any("nothing to gain" in reason for reason in again.verdict["reasons"])
+    assert "publish" not in again.executed
+    assert site.served() == before
+    third = site.run()
+    assert sorted(third.cached) == CACHED
+    assert sorted(third.executed) == ["gate", "materialize", "report"]
+
+
+def test_a_changed_configuration_trains_that_policy_alone(site: Site, first: RunResult) -> None:
+    path = site.policies[1]
+    path.write_text(path.read_text() + "[model]\nwidth = 8\n")
+    result = site.run()
+    assert sorted(result.cached) == ["features", "ingest", "train"]
+    assert "train" in result.executed
+
+
+def test_changed_data_run_anew_and_a_late_run_cannot_overwrite(site: Site, first: RunResult) -> None:
+    before = site.served()
+    site.add_article("late-addition")
+    with pytest.raises(RunFailed, match=rf"task publish failed: .*Conflict: {before.version} is served by now"):
+        site.run(incumbent="")  # was submitted before anything was served
+    assert site.served() == before
+    failed = site.ledger()[-1]
+    assert (failed["state"], failed["served"]) == ("FAILED", before.version)
+    text = (site.root / "runs" / f"{failed['run']}.log").read_text()
+    assert text.count("Executing task") >= 8  # ingest, features, train, ...: nothing of the old data was taken
+
+
+def test_changed_code_runs_anew(site: Site, first: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    unchanged = site.submission().arguments()
+    monkeypatch.setattr(submission, "code_digest", lambda: "another")
+    changed = site.submission().arguments()
+    assert {name for name in changed if changed[name] != unchanged[name]} == {"code", "run"}
+    assert site.run().cached == []
+
+
+def copied_tree(target: Path) -> Path:
+    for name in ("newsrec/a.py", "feature_repo/b.py", "components/c.py", "docs/d.py"):
+        (target / name).parent.mkdir(parents=True)
+        (target / name).write_text("x = 1\n")
+    return target
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (lambda root: (root / "newsrec/a.py").write_text("x = 2\n"), True),
+        (lambda root: (root / "components/c.py").rename(root / "components/e.py"), True),
+        (lambda root: (root / "docs/d.py").write_text("x = 2\n"), False),
+    ],
+)
+def test_the_code_digest_follows_the_components_sources(tmp_path: Path, change: Callable, differs: bool) -> None:
+    root = copied_tree(tmp_path)
+    before = submission.code_digest(root)
+    change(root)
+    assert (submission.code_digest(root) != before) == differs
+
+
+def test_a_log_that_is_not_there_is_refused_at_submission(tmp_path: Path) -> None:
+    for source in (f"events:{tmp_path}/none", f"log:sqlite:///{tmp_path}/none.db"):
+        with pytest.raises(FileNotFoundError, match="does not exist"):
+            submission.data_digest(source)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_key_in_a_policys_table_is_refused_at_submission(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text('policy = "popularity"\n[model]\nlerning_rate = 1.0\n')
+    wanted = Submission("simulated", (path,), tmp_path / "store", tmp_path / "releases")
+    with pytest.raises(config.InvalidConfig, match="unknown key lerning_rate; did you mean learning_rate"):
+        wanted.arguments()
