@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
 from pipelines.compile import compile_all
 from pipelines.local import RunFailed, run
@@ -45,7 +46,7 @@ def run_command(
     arguments = submission.arguments()
     console.print(f"run {arguments['run']} of {submission.pipeline}, log {root / (arguments['run'] + '.log')}")
     result = run(submission.pipeline, arguments, root, console)
-    console.print((result.verdict_directory / "verdict.md").read_text())
+    console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
     console.print(f"report: {result.verdict_directory}")
 
 
@@ -67,4 +68,4 @@ def submit_command(
 
 
 if __name__ == "__main__":
-    guarded("pipelines", app, RunFailed)
+    guarded("pipelines", app, RunFailed, InvalidArtifact)

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from newsrec import artifact, releases
+from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
 from pipelines.local import RunFailed, RunResult, run
 from pipelines.submission import POLICIES, SIMULATED, Submission
@@ -105,7 +106,7 @@ def train(data: str, timezone: str, root: Path) -> RunResult:
         console.print(f"   naive times in the log are read as {timezone}; TIMEZONE=... changes that")
     result = run(submission.pipeline, arguments, root, console)
     console.print("\n[bold]2  Comparison and verdict[/]\n")
-    console.print((result.verdict_directory / "verdict.md").read_text(), markup=False)
+    console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
     return result
 
 
@@ -218,4 +219,4 @@ def keep(servers: Servers) -> None:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    guarded("demo", main, RunFailed, DemoFailed)
+    guarded("demo", main, RunFailed, DemoFailed, InvalidArtifact)
