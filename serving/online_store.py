@@ -1,7 +1,6 @@
 """One reader's features in the online store: read for a request, brought up to date after feedback."""
 
 import logging
-import threading
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -46,19 +45,18 @@ class Histories:
     """Readers' rows in the online store, folded from the event log.
 
     A row carries the arrival of the last event in it, so that folding goes on from there: what a failure left out is
-    caught up by the next call, an imported history stays, and no event counts twice. One collector process writes.
+    caught up by the next call, an imported history stays, and no event counts twice. Threads and processes may fold one
+    reader at the same time: each writes the fold of all events up to some arrival, and the store keeps the newest.
     """
 
     def __init__(self, backends: Backends) -> None:
         self._store, self._database = backends.store, backends.database
-        self._locks = [threading.Lock() for _ in range(256)]  # a reader always meets the same one
         self._pending: set[str] = set()
 
     def catch_up(self, user_id: str) -> bool:
         """Whether the reader's row now holds all their committed feedback; if not, ``sweep`` tries again."""
         try:
-            with self._locks[hash(user_id) % len(self._locks)]:
-                self._fold(user_id)
+            self._fold(user_id)
         except (FeatureStoreError, *EVENT_LOG_FAILURES) as error:
             STORE_FAILURES.labels("write").inc()
             log.warning("a reader's history is pending: %s", error)

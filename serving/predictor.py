@@ -24,6 +24,7 @@ from serving.recommend import Decision, ServingConfig, UnknownArticles, Visit, r
 from serving.refusals import one_sentence
 from serving.schema import Instances, SlateRequest
 from serving.server import NotReady
+from serving.slate_log import SlateLog
 
 SLATES = Counter("newsrec_slates", "Slates answered", ["policy"])
 COLD_SLATES = Counter("newsrec_cold_slates", "Slates for readers of whom nothing was known")
@@ -52,7 +53,7 @@ class Predictor(kserve.Model):
     ) -> None:
         super().__init__(name)
         self._artifact, self._backends, self._live = artifact, backends, live
-        self._config, self._log_slates = config, log_slates
+        self._config, self._slate_log = config, SlateLog(backends.database) if log_slates else None
         self._threads = ThreadPoolExecutor(THREADS, "slate")
         self.load()
 
@@ -109,8 +110,9 @@ class Predictor(kserve.Model):
             decisions = [self._decide(request, uuid.uuid4().hex, now) for request in requests]
         except UnknownArticles as error:
             raise InvalidInput(str(error)) from None
-        if self._log_slates:
-            self._commit([decision.event() for decision in decisions if decision.slate], now)
+        logged = [decision.event() for decision in decisions if decision.slate]  # an empty slate decides nothing
+        if self._slate_log is not None and logged:
+            self._commit(self._slate_log, logged, now)
         SLATES.labels(self._artifact.name).inc(len(decisions))
         COLD_SLATES.inc(sum(decision.cold for decision in decisions))
         DEGRADED_SLATES.inc(sum(decision.visit.degraded for decision in decisions))
@@ -124,12 +126,9 @@ class Predictor(kserve.Model):
         visit = Visit(request, request_id, user_id, reader.features, reader.degraded, now)
         return recommend(visit, self._live.shelf, self._artifact, self._config, generator)
 
-    def _commit(self, rows: list[dict[str, Any]], now: int) -> None:
-        """Write the decisions to the event log; an empty slate decides nothing and is not among them."""
-        if not rows:
-            return
+    def _commit(self, slate_log: SlateLog, rows: list[dict[str, Any]], now: int) -> None:
         try:
-            self._backends.database.append_recommendations(rows, now)
+            slate_log.append(rows, now)
         except EVENT_LOG_FAILURES as error:
             log.error("the event log does not answer: %s", error)
             raise NotReady(self.name, "The event log does not answer, and every slate is logged first.") from None

@@ -20,7 +20,7 @@ from serving.live_articles import LiveArticles
 from serving.predictor import Predictor
 from serving.recommend import ServingConfig
 from serving.server import NotReady
-from tests.serving.conftest import Site, clock
+from tests.serving.conftest import Site, clock, wait_for
 
 READER, KEY = "ann@example.org", b"a secret of the site"
 PSEUDONYM = pseudonym(READER, KEY)
@@ -80,6 +80,20 @@ def test_without_the_store_a_reader_is_served_as_unknown_and_the_answer_says_so(
     logged = both.backends.database.export().recommendations
     assert logged["request_id"].to_pylist() == [answer["request_id"]]
     assert "degraded" not in both.ask(user_id=READER, k=5)
+
+
+def test_feedback_without_the_store_is_kept_and_catches_up_by_itself(both: Both) -> None:
+    prediction = both.ask(user_id=READER)
+    file = both.backends.store.root / "online_store.db"
+    healthy = file.read_bytes()
+    file.write_bytes(b"no database " * 1000)
+    try:
+        answer = both.click(prediction)
+        assert answer.json() == {"accepted": 1, "repeated": 0, "quarantined": 0, "history": "pending"}
+    finally:
+        file.write_bytes(healthy)
+    wait_for(lambda: both.backends.store.readers([PSEUDONYM])[0]["reads"] == 1)
+    wait_for(lambda: "newsrec_readers_pending 0.0" in both.collector.get("/metrics").text)
 
 
 def test_without_the_event_log_nothing_is_answered_that_was_not_logged(both: Both) -> None:

@@ -84,12 +84,12 @@ def test_an_imported_history_is_extended(store: Store, database: EventDatabase, 
 
 
 def test_writers_side_by_side_lose_nothing(store: Store, database: EventDatabase, site: Site) -> None:
-    histories = Histories(Backends(store, database, None, clock))
+    collectors = [Histories(Backends(store, database, None, clock)) for _ in range(2)]
     database.append_recommendations([recommendation("r", "lee", time=site.now)], site.now)
 
     def click(number: int) -> bool:
         database.append_feedback([event(f"{number}", "r", "lee", article_id=f"a{number}")], site.now + number)
-        return histories.catch_up("lee")
+        return collectors[number % 2].catch_up("lee")
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(click, range(40)))

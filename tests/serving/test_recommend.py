@@ -113,13 +113,33 @@ def test_too_many_articles_become_the_newest_half_and_then_the_most_clicked() ->
 
 
 def test_slate_scores_and_propensities_belong_together() -> None:
-    on = shelf(a07=50.0, a21=20.0)
-    decision = decide(on, k=3, draw=1)
-    assert decision.slate[:2] == ["a07", "a21"]
-    assert decision.scores == sorted(decision.scores, reverse=True)
-    assert decision.propensities == [1.0, 1.0, 1.0]
-    again = decide(on, k=3, candidates=list(reversed(decision.slate)))
-    assert (again.slate, again.scores) == (decision.slate, pytest.approx(decision.scores))
+    on, config = shelf(a07=50.0, a21=20.0), ServingConfig(SlateConfig("epsilon", epsilon=0.4))
+    decisions = [decide(on, config=config, k=3, candidates=["a20", "a07", "a21"], draw=n) for n in range(20)]
+    ranked = ["a07", "a21", "a20"]  # by clicks
+    for decision in decisions:
+        for position, article in enumerate(decision.slate):
+            left = [a for a in ranked if a not in decision.slate[:position]]
+            expected = 0.6 * (article == left[0]) + 0.4 / len(left)
+            assert decision.propensities[position] == pytest.approx(expected)
+    scores = {article: score for d in decisions for article, score in zip(d.slate, d.scores, strict=True)}
+    assert sorted(scores, key=lambda article: -scores[article]) == ranked
+    assert len({tuple(d.slate) for d in decisions}) > 1
+    assert all(scores[a] == s for d in decisions for a, s in zip(d.slate, d.scores, strict=True))
+
+
+def test_features_refer_to_the_time_that_the_request_names() -> None:
+    on, later = shelf(a07=50.0, a21=20.0), NOW + 5 * HOUR
+    asked = decide(on, k=5, time=later)
+    visit = Visit(SlateRequest(user_id="ann", k=5), "r1", "ann", unknown_reader(), False, later)
+    then = recommend(visit, on, POPULARITY, GREEDY, torch.Generator())
+    assert (asked.slate, asked.scores) == (then.slate, then.scores)
+    assert asked.scores != decide(on, k=5).scores
+
+
+def test_an_answer_without_the_store_says_so() -> None:
+    visit = Visit(SlateRequest(user_id="ann"), "r1", "ann", unknown_reader(), True, NOW)
+    answer = recommend(visit, shelf(), POPULARITY, GREEDY, torch.Generator()).answer()
+    assert (answer["degraded"], answer["cold"]) == (True, True)
 
 
 def test_an_unknown_reader_gets_what_is_clicked_now() -> None:

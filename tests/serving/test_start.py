@@ -120,6 +120,14 @@ def test_a_wrong_option_ends_with_one_sentence(
     assert one_line(capfd).startswith(f"serving: {error}")
 
 
+def test_an_empty_key_in_the_environment_is_refused(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capfd: Captured
+) -> None:
+    monkeypatch.setenv("NEWSREC_READER_KEY", "")
+    assert run(monkeypatch, "collector", *site.options, "--port=0") == 2
+    assert one_line(capfd).startswith("serving: the key of reader pseudonyms is empty")
+
+
 def test_a_busy_port_is_said(site: Site, monkeypatch: pytest.MonkeyPatch, capfd: Captured) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
