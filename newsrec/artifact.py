@@ -19,12 +19,15 @@ from newsrec import config as configs
 from newsrec.catalogue import Catalogue
 from newsrec.config import InvalidConfig
 from newsrec.events import InvalidEvents, validate
-from newsrec.features import ARTICLE_FEATURES, READER_FEATURES, feature_hash
+from newsrec.features import ARTICLE_FEATURES, POPULARITY_FEATURES, READER_FEATURES, feature_hash
 from newsrec.files import whole_directory, write_whole
 from newsrec.registry import REGISTRY
+from newsrec.transitions import CONTEXT_FEATURES
 
 FORMAT = 1
 _MANIFEST, _WEIGHTS, _ARTICLES = "policy.json", "weights.safetensors", "articles.parquet"
+_INPUTS = [*CONTEXT_FEATURES, *POPULARITY_FEATURES]
+"""What the columns of context and popularity mean to the weights, in this order."""
 
 
 class InvalidArtifact(ValueError):
@@ -53,31 +56,39 @@ def create(
 ) -> Artifact:
     """The artefact of a policy trained just now; its version follows from its content alone."""
     provenance = provenance or {}
-    parts = (name, configs.to_mapping(policy.config), catalogue.trained, use_time, provenance, feature_hash())
-    version = configs.digest(*parts, _digest(_weights(policy)), _digest(_articles(catalogue)))
-    return Artifact(name, policy.eval(), catalogue, use_time, provenance, feature_hash(), version)
+    made = Artifact(name, policy.eval(), catalogue, use_time, provenance, feature_hash(), version="")
+    return made._replace(version=_version(_manifest(made, _weights(policy), _articles(catalogue))))
 
 
 def save(artifact: Artifact, directory: str | Path) -> Path:
-    """Write ``artifact`` as ``directory``, whole or not at all, and return it."""
+    """Write ``artifact`` as ``directory``, whole or not at all, and return it. The version is that of the content."""
     weights, articles = _weights(artifact.policy), _articles(artifact.catalogue)
-    manifest = {
+    manifest = _manifest(artifact, weights, articles)
+    with whole_directory(directory) as partial:
+        (partial / _WEIGHTS).write_bytes(weights)
+        (partial / _ARTICLES).write_bytes(articles)
+        write_whole(partial / _MANIFEST, json.dumps({"version": _version(manifest), **manifest}, indent=2))
+    return Path(directory)
+
+
+def _manifest(artifact: Artifact, weights: bytes, articles: bytes) -> dict[str, Any]:
+    """Everything that makes the artefact what it is, its large parts by digest."""
+    return {
         "format": FORMAT,
-        "version": artifact.version,
         "name": artifact.name,
         "config": configs.to_mapping(artifact.policy.config),
         "trained_articles": artifact.catalogue.trained,
         "use_time": artifact.use_time,
         "features": [feature.name for feature in (*READER_FEATURES, *ARTICLE_FEATURES)],
         "feature_hash": artifact.feature_hash,
+        "inputs": _INPUTS,
         "digests": {_WEIGHTS: _digest(weights), _ARTICLES: _digest(articles)},
         "provenance": artifact.provenance,
     }
-    with whole_directory(directory) as partial:
-        (partial / _WEIGHTS).write_bytes(weights)
-        (partial / _ARTICLES).write_bytes(articles)
-        write_whole(partial / _MANIFEST, json.dumps(manifest, indent=2))
-    return Path(directory)
+
+
+def _version(manifest: dict[str, Any]) -> str:
+    return configs.digest({key: value for key, value in manifest.items() if key != "version"})
 
 
 def load(directory: str | Path) -> Artifact:
@@ -92,7 +103,7 @@ def load(directory: str | Path) -> Artifact:
         policy = entry.policy(configs.from_mapping(entry.config, manifest["config"]), catalogue.trained)
         policy.load_state_dict(safetensors.torch.load(parts[_WEIGHTS]))
     except (InvalidConfig, InvalidEvents, pa.ArrowInvalid, safetensors.SafetensorError, RuntimeError) as error:
-        raise InvalidArtifact(f"{directory} does not fit this code: {error}") from None
+        raise InvalidArtifact(f"{directory} does not fit this code: {' '.join(str(error).split())}") from None
     return Artifact(
         manifest["name"],
         policy.eval(),
@@ -117,13 +128,18 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
         raise InvalidArtifact(f"{path} has format {found!r}, expected {FORMAT}")
     wanted = {"version": str, "name": str, "config": dict, "trained_articles": int, "use_time": bool}
-    for key, kind in {**wanted, "feature_hash": str, "provenance": dict, "digests": dict}.items():
+    for key, kind in {**wanted, "feature_hash": str, "inputs": list, "provenance": dict, "digests": dict}.items():
         if not isinstance(manifest.get(key), kind):
             raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")
     if manifest["name"] not in REGISTRY:
         raise InvalidArtifact(f"{path}: policy {manifest['name']!r} is unknown, expected one of {', '.join(REGISTRY)}")
     if set(manifest["digests"]) != {_WEIGHTS, _ARTICLES}:
         raise InvalidArtifact(f"{path}: digests name {sorted(manifest['digests'])}, expected {_WEIGHTS}, {_ARTICLES}")
+    if manifest["inputs"] != _INPUTS:
+        raise InvalidArtifact(f"{path}: trained on inputs {manifest['inputs']}, this code has {_INPUTS}; train again")
+    if manifest["version"] != _version(manifest):
+        found = f"version {manifest['version']}, but its content has {_version(manifest)}"
+        raise InvalidArtifact(f"{path} was changed: it says {found}; train again instead of editing an artefact")
     return manifest
 
 

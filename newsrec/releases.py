@@ -1,11 +1,13 @@
 """What is served: immutable versions of artefacts and one pointer that moves by compare-and-swap.
 
-    ROOT/versions/VERSION/   an artefact, never changed
-    ROOT/CURRENT             JSON: the version that is served, the one before it, the run, how far its events went
-    ROOT/runs.jsonl          how each run ended
+    ROOT/versions/VERSION/       an artefact, never changed
+    ROOT/published/VERSION.json  the release as it was when that version was published last
+    ROOT/CURRENT                 the release that is served: version, the one before it, run, how far its events went
+    ROOT/runs.jsonl              how each run ended
 
 A run says which release it was compared with; when another one is current by then, or one from newer events, publishing
-is refused and nothing changes.
+is refused and nothing changes. The pointer moves last and in one step, so whatever is interrupted leaves the release
+that was served before.
 """
 
 import fcntl
@@ -13,7 +15,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from newsrec import artifact
@@ -27,13 +29,17 @@ class Conflict(RuntimeError):
 
 @dataclass(frozen=True)
 class Release:
-    """The served version. ``data_until``: microseconds, the newest event that its policy was trained on."""
+    """The served version."""
 
     root: Path
     version: str
     previous: str | None
+    """What was served before it, and is again after a roll-back."""
     run: str
     data_until: int
+    """Microseconds, the newest event that its policy knows."""
+    rolled_back: str | None = None
+    """The version that was withdrawn in favour of this one."""
 
     @property
     def directory(self) -> Path:
@@ -43,18 +49,14 @@ class Release:
 def current(root: str | Path) -> Release | None:
     """The release that is served, None where nothing was published yet. Raises InvalidArtifact for a broken pointer."""
     pointer = Path(root) / "CURRENT"
-    if not pointer.exists():
-        return None
-    try:
-        return Release(Path(root), **json.loads(pointer.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InvalidArtifact(f"{pointer} is no release pointer: {error}") from None
+    return _read(Path(root), pointer) if pointer.exists() else None
 
 
 def publish_artifact(root: str | Path, directory: str | Path, incumbent: str, run: str) -> str:
     """Serve the artefact in ``directory`` if ``incumbent`` (a version, "" for none) is still served; its version.
 
-    Publishing what is already served changes nothing. Raises Conflict and InvalidArtifact.
+    Publishing what is already served changes nothing; what was rolled back just now is refused, since a repeated run
+    would bring it back. Raises Conflict and InvalidArtifact.
     """
     root = Path(root)
     new = artifact.load(directory)
@@ -67,26 +69,32 @@ def publish_artifact(root: str | Path, directory: str | Path, incumbent: str, ru
         if found != incumbent:
             expected = f"{incumbent or 'nothing'}, with which {new.version} was compared"
             raise Conflict(f"{found or 'nothing'} is served by now, expected {expected}; run the pipeline again")
+        if served is not None and served.rolled_back == new.version:
+            raise Conflict(f"{new.version} was rolled back to {found}; publish a policy that was trained anew")
         if served is not None and data_until < served.data_until:
             raise Conflict(
                 f"{new.version} knows events up to {data_until}, the served {found} up to {served.data_until}"
             )
         _keep(root, new.version, Path(directory))
-        _point(root, Release(root, new.version, served.version if served else None, run, data_until))
+        release = Release(root, new.version, served.version if served else None, run, data_until)
+        _write(release, root / "published" / f"{new.version}.json")
+        _write(release, root / "CURRENT")
     return new.version
 
 
 def roll_back(root: str | Path) -> Release:
-    """Serve the version before the current one again, and return it. Raises Conflict where there is none."""
+    """Serve the release before the current one again, and return it. Raises Conflict where there is none.
+
+    Rolling back once more goes one release further back.
+    """
     root = Path(root)
     with _locked(root):
         served = current(root)
         if served is None or served.previous is None:
             raise Conflict(f"{root} has no release before the current one to go back to")
-        manifest = artifact.read_manifest(root / "versions" / served.previous)
-        data_until = int(manifest["provenance"].get("data_until", 0))
-        release = Release(root, served.previous, None, f"roll-back of {served.version}", data_until)
-        _point(root, release)
+        before = _read(root, root / "published" / f"{served.previous}.json")
+        release = replace(before, rolled_back=served.version)
+        _write(release, root / "CURRENT")
     return release
 
 
@@ -107,9 +115,16 @@ def _keep(root: Path, version: str, directory: Path) -> None:
             shutil.copytree(directory, partial, dirs_exist_ok=True)
 
 
-def _point(root: Path, release: Release) -> None:
+def _read(root: Path, path: Path) -> Release:
+    try:
+        return Release(root, **json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidArtifact(f"{path} holds no release: {error}") from None
+
+
+def _write(release: Release, path: Path) -> None:
     fields = {name: value for name, value in asdict(release).items() if name != "root"}
-    write_whole(root / "CURRENT", json.dumps(fields, indent=2))
+    write_whole(path, json.dumps(fields, indent=2))
 
 
 @contextmanager
