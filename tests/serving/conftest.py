@@ -143,6 +143,14 @@ def wait_for(condition: Callable[[], object], seconds: float = START_SECONDS) ->
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sqlite_alone() -> Iterator[None]:
+    """These tests spoil files of the online store, and share no Redis."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("NEWSREC_REDIS", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return make_site(tmp_path_factory.mktemp("site"), width=16, layers=1)
