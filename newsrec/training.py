@@ -1,7 +1,8 @@
 """The one training loop, and the only place that seeds, logs progress and keeps the best weights.
 
 Decisions are split by time: the earliest are trained on, the next ones (validation) say when to stop, the last ones
-(test) are never looked at here. What is kept is the epoch with the best nDCG within the validation impressions.
+(test) are never looked at here. What is kept are the weights with the best nDCG within the validation impressions, the
+initial ones if no epoch improves on them.
 """
 
 import copy
@@ -22,10 +23,12 @@ from newsrec.catalogue import Catalogue, from_articles
 from newsrec.config import InvalidConfig
 from newsrec.decisions import Decisions, time_split
 from newsrec.evaluation.metrics import ndcg, rank
-from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
 from newsrec.reward import RewardConfig
 from newsrec.transitions import clicked, shown
+
+VALIDATION_BATCH = 512
+"""Decisions scored at once."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,16 @@ class RunConfig:
 
 
 Progress = Callable[[str], None]
-"""Called with a line for each epoch."""
+"""Called with a line before the first epoch and after each."""
 
 
 def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> Artifact:
-    """The artefact of ``run``'s policy, trained on the earliest of ``decisions``. Raises InvalidConfig."""
+    """The artefact of ``run``'s policy, trained on the earliest of ``decisions``.
+
+    Raises InvalidConfig for a log that is too small to train and stop on, and for a loss that is no number.
+    """
     generator = torch.Generator().manual_seed(run.seed)
-    torch.manual_seed(run.seed)  # initial weights
+    torch.manual_seed(run.seed)  # initial weights and dropout
     rows, validation, _ = time_split(decisions.time, run.training.validation, run.training.test)
     if not len(rows) or not len(validation):
         found = f"{len(decisions)} decisions, {len(rows)} to train on and {len(validation)} to validate"
@@ -89,13 +95,14 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
     model: Any = config.from_mapping(entry.config, run.model, "model")
     policy: Any = entry.policy(model, decisions.catalogue.trained)
     learner = entry.learner(policy, generator)
-    best, best_weights, waited = -np.inf, copy.deepcopy(policy.state_dict()), 0
+    best, best_weights, waited = _impression_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
+    progress(f"{run.policy} untrained  validation nDCG {best:.4f}")
     for epoch in range(1, run.training.epochs + 1):
-        policy.train()
         losses = _epoch(learner, decisions, rows, run.training.batch_size, generator)
-        policy.eval()
-        value = _impression_ndcg(policy, decisions, validation, run.training.batch_size)
         written = "  ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+        if not np.isfinite(losses["loss"]):
+            raise InvalidConfig(f"{run.policy}: found {written} in epoch {epoch}; lower model.learning_rate")
+        value = _impression_ndcg(policy, decisions, validation)
         progress(f"{run.policy} epoch {epoch}/{run.training.epochs}  {written}  validation nDCG {value:.4f}")
         if value > best:
             best, best_weights, waited = value, copy.deepcopy(policy.state_dict()), 0
@@ -104,9 +111,8 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
         if waited == run.training.patience:
             break
     policy.load_state_dict(best_weights)
-    return artifact.create(
-        run.policy, policy, decisions.catalogue, run.use_time, _provenance(decisions, rows, run, float(best))
-    )
+    provenance = _provenance(decisions, rows, run, best)
+    return artifact.create(run.policy, policy, decisions.catalogue, run.use_time, provenance)
 
 
 def train_to(training_set: str | Path, run_config: str, out: str | Path, progress: Progress = print) -> Path:
@@ -131,21 +137,26 @@ def _epoch(
     learner: Any, decisions: Decisions, rows: np.ndarray, batch_size: int, generator: torch.Generator
 ) -> dict[str, float]:
     """Mean losses of one pass over ``rows`` in random order."""
+    learner.policy.train()
     order = rows[torch.randperm(len(rows), generator=generator).numpy()]
     losses = [learner.update(decisions.batch(part)) for part in np.array_split(order, -(-len(order) // batch_size))]
     return {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
 
 
 @torch.inference_mode()
-def _impression_ndcg(policy: Policy, decisions: Decisions, rows: np.ndarray, batch_size: int) -> float:
-    """Mean nDCG@10 within the impressions of ``rows``; -inf where none has both a click and an article without."""
+def _impression_ndcg(policy: Any, decisions: Decisions, rows: np.ndarray) -> float:
+    """Mean nDCG@10 within the impressions of ``rows``. Raises InvalidConfig where none can tell good from bad."""
+    policy.eval()
     values = []
-    for part in np.array_split(rows, -(-len(rows) // batch_size)):
+    for part in np.array_split(rows, -(-len(rows) // VALIDATION_BATCH)):
         batch = decisions.batch(part)
         scores = policy.scores(batch.state, shown(batch)).numpy()
         values.append(ndcg(rank(scores, clicked(batch).numpy(), batch.slate_mask.numpy()), 10))
     found = np.concatenate(values)
-    return float(np.nanmean(found)) if np.isfinite(found).any() else -np.inf
+    if not np.isfinite(found).any():
+        slates = f"none of {len(rows)} validation slates has both a click and an article without one"
+        raise InvalidConfig(f"the log is too small: {slates}; expected some, or a larger training.validation")
+    return float(np.nanmean(found))
 
 
 def _provenance(decisions: Decisions, rows: np.ndarray, run: RunConfig, validation: float) -> dict[str, Any]:

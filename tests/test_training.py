@@ -1,0 +1,216 @@
+"""The loop: what it may look at, what it keeps, and what it refuses."""
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from newsrec import artifact, config, dataset, events
+from newsrec.artifact import Artifact
+from newsrec.config import InvalidConfig
+from newsrec.decisions import Decisions, time_split
+from newsrec.evaluation.metrics import ndcg, rank
+from newsrec.events import KINDS
+from newsrec.registry import REGISTRY
+from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
+from newsrec.training import RunConfig, TrainingConfig, train, train_to
+from tests import checkerboard
+from tests.conftest import ROOT
+
+LOOP = TrainingConfig(epochs=4, patience=4, batch_size=50, validation=0.2, test=0.2)
+
+
+@pytest.fixture(scope="module")
+def decisions() -> Decisions:
+    return dataset.from_log(checkerboard.log(decisions=300, content=True))
+
+
+def run(decisions: Decisions, policy: str = "matrix_factorization", **changes) -> tuple[Artifact, list[str]]:
+    lines: list[str] = []
+    model = changes.pop("model", {})
+    seed = changes.pop("seed", 0)
+    wanted = RunConfig(policy, model=model, seed=seed, training=replace(LOOP, **changes))
+    return train(decisions, wanted, progress=lines.append), lines
+
+
+def same_weights(first: Artifact, second: Artifact) -> bool:
+    ours, theirs = first.policy.state_dict(), second.policy.state_dict()
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def values(lines: list[str]) -> list[float]:
+    """The validation nDCG in each line of progress."""
+    return [float(line.rpartition(" ")[2]) for line in lines]
+
+
+def clicked_elsewhere(decisions: Decisions, rows: np.ndarray) -> Decisions:
+    """The same decisions, but at ``rows`` each click fell one position lower."""
+    feedback, click = decisions.feedback.copy(), KINDS.index("click")
+    for row in rows:
+        shown = slice(decisions.slate.offsets[row], decisions.slate.offsets[row + 1])
+        feedback[shown, click] = np.roll(feedback[shown, click], 1)
+    return replace(decisions, feedback=feedback)
+
+
+def test_the_test_decisions_are_never_looked_at(decisions: Decisions) -> None:
+    train_rows, validation, test = time_split(decisions.time, LOOP.validation, LOOP.test)
+    expected, lines = run(decisions)
+    other, other_lines = run(clicked_elsewhere(decisions, test))
+    assert same_weights(other, expected)
+    assert other_lines == lines
+    assert run(clicked_elsewhere(decisions, validation))[1][0] != lines[0], "validation decisions are"
+    assert not same_weights(run(clicked_elsewhere(decisions, train_rows))[0], expected)
+
+
+def test_the_same_run_gives_the_same_version_and_another_seed_another(decisions: Decisions) -> None:
+    for name in REGISTRY:
+        first, second = (run(decisions, name, epochs=1)[0] for _ in range(2))
+        assert first.version == second.version
+    assert not same_weights(run(decisions, epochs=1, seed=1)[0], run(decisions, epochs=1)[0])
+
+
+def test_the_best_epoch_is_kept(decisions: Decisions) -> None:
+    made, lines = run(decisions, "transformer", epochs=8, patience=8, model={"learning_rate": 0.02})
+    found = values(lines)
+    best = int(np.argmax(found))
+    assert 0 < best < 8, "the case that this test is about"
+    assert made.provenance["validation_ndcg"] == pytest.approx(found[best], abs=1e-4)
+    until_best, _ = run(decisions, "transformer", epochs=best, patience=8, model={"learning_rate": 0.02})
+    assert same_weights(made, until_best)
+    assert not made.policy.training
+
+
+def test_validation_is_the_mean_ndcg_within_the_impressions(decisions: Decisions) -> None:
+    made, lines = run(decisions)
+    _, validation, _ = time_split(decisions.time, LOOP.validation, LOOP.test)
+    batch = decisions.batch(validation)  # every article is known, so rows are numbered as in the artefact
+    with torch.inference_mode():
+        scores = made.policy.scores(batch.state, batch.candidates).numpy()
+    clicked = batch.feedback[..., KINDS.index("click")].bool().numpy()  # the slate is all of the candidates, in order
+    expected = np.nanmean(ndcg(rank(scores, clicked, batch.candidates.mask.numpy()), 10))
+    assert max(values(lines)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_stops_after_patience_and_keeps_the_initial_weights_where_nothing_helps(decisions: Decisions) -> None:
+    made, lines = run(decisions, epochs=9, patience=2, model={"learning_rate": 1e-12})
+    assert [line.split("  ")[0] for line in lines] == [
+        "matrix_factorization untrained",
+        "matrix_factorization epoch 1/9",
+        "matrix_factorization epoch 2/9",
+    ]
+    torch.manual_seed(0)
+    entry = REGISTRY["matrix_factorization"]
+    initial = entry.policy(entry.config(), made.catalogue.trained).state_dict()
+    assert all(torch.equal(initial[name], value) for name, value in made.policy.state_dict().items())
+
+
+def test_articles_newer_than_the_last_training_decision_are_unknown_by_index() -> None:
+    decisions = dataset.from_log(checkerboard.log(decisions=300, content=True, replaced_at=0.7))
+    made, _ = run(decisions, epochs=1)
+    train_rows, _, test = time_split(decisions.time, LOOP.validation, LOOP.test)
+    known = set(made.catalogue.ids[1 : made.catalogue.trained + 1])
+    assert known == {f"a{i}" for i in range(20)}
+    assert made.provenance["events_until"] == decisions.time[train_rows].max()
+    assert not decisions.numbered_by(made.catalogue).batch(test).candidates.article_index.any()
+
+
+def test_provenance_says_where_it_comes_from(decisions: Decisions) -> None:
+    made, _ = run(decisions, epochs=1, seed=5)
+    train_rows, _, _ = time_split(decisions.time, LOOP.validation, LOOP.test)
+    found = made.provenance
+    assert found["run"]["seed"] == 5
+    assert config.from_mapping(RunConfig, found["run"]).training == replace(LOOP, epochs=1)
+    assert (found["events_from"], found["data_until"]) == (decisions.time[0], decisions.time[-1])
+    assert found["decisions"] == len(train_rows)
+    assert json.loads(json.dumps(found)) == found
+    assert len(found["commit"]) == 40 or found["commit"] == "unknown"
+
+
+def test_a_loss_that_is_no_number_is_said(decisions: Decisions) -> None:
+    with pytest.raises(InvalidConfig, match=r"matrix_factorization: found loss nan in epoch 1; lower model\."):
+        run(decisions, model={"learning_rate": 1e30})
+
+
+def test_a_log_that_is_too_small_is_said(decisions: Decisions) -> None:
+    at_once = replace(decisions, time=np.full(300, decisions.time[0]))
+    with pytest.raises(InvalidConfig, match=r"too small: found 300 decisions, 0 to train on and 0 to validate"):
+        run(at_once)
+    no_click = replace(decisions, feedback=np.zeros_like(decisions.feedback))
+    with pytest.raises(InvalidConfig, match=r"too small: none of 60 validation slates has both a click and an article"):
+        run(no_click)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"policy": "oracle"}, "policy is 'oracle', expected one of popularity, "),
+        ({"policy": "transformer", "model": {"widht": 8}}, "model: unknown key widht; did you mean width?"),
+        ({"policy": "transformer", "model": {"heads": 3}}, "model: width is 64, expected a multiple of the 3 heads"),
+        ({"policy": "popularity", "modle": {}}, "unknown key modle; did you mean model?"),
+        ({"policy": "popularity", "training": {"epochs": 0}}, "epochs is 0, expected 1 or more"),
+        ({"policy": "popularity", "training": {"test": 0.95}}, "leave nothing to train on"),
+        ({"policy": "popularity", "reward": {"half_life_hours": 0}}, "half_life_hours is 0.0, expected more than 0"),
+        ({}, "policy"),
+    ],
+)
+def test_an_impossible_configuration_is_refused(values: dict, message: str) -> None:
+    with pytest.raises(InvalidConfig, match=message.replace("?", r"\?")):
+        config.from_mapping(RunConfig, values)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_each_policy_has_a_file_that_states_only_differences(name: str) -> None:
+    path = ROOT / "configs" / f"{name}.toml"
+    loaded = config.load(RunConfig, path)
+    assert loaded.policy == name
+    defaults = config.to_mapping(RunConfig(name))
+    defaults["model"] = config.to_mapping(REGISTRY[name].config())
+    for key, value in tomllib.loads(path.read_text()).items():
+        if key != "policy":
+            same = [inner for inner, found in value.items() if defaults[key][inner] == found]
+            assert not same, f"{path.name} repeats the defaults of {key}: {same}"
+
+
+@pytest.fixture(scope="module")
+def training_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory, log = tmp_path_factory.mktemp("set"), checkerboard.log(decisions=300, content=True)
+    events.write(log, directory / "log")
+    readers = point_in_time(decision_moments(log), reader_snapshots(log), "user_id")
+    articles = point_in_time(article_moments(log), article_snapshots(log), "article_id")
+    pq.write_table(readers.take(pa.array(np.arange(len(readers))[::-1])), directory / "readers.parquet")
+    pq.write_table(articles, directory / "articles.parquet")
+    return directory
+
+
+def test_trains_what_the_configuration_says_into_a_directory(
+    training_set: Path, decisions: Decisions, tmp_path: Path
+) -> None:
+    wanted = {"policy": "matrix_factorization", "model": {"width": 8}, "training": config.to_mapping(LOOP)}
+    lines: list[str] = []
+    out = train_to(training_set, json.dumps(wanted), tmp_path / "model", lines.append)
+    expected, _ = run(decisions, model={"width": 8})
+    assert artifact.load(out).version == expected.version
+    assert lines[0] == f"matrix_factorization: reading {training_set}"
+    assert len(lines) == 6
+
+
+def test_an_interrupted_training_leaves_nothing(training_set: Path, tmp_path: Path) -> None:
+    def interrupt(line: str) -> None:
+        if "epoch 2" in line:
+            raise KeyboardInterrupt
+
+    wanted = json.dumps({"policy": "matrix_factorization", "training": config.to_mapping(LOOP)})
+    with pytest.raises(KeyboardInterrupt):
+        train_to(training_set, wanted, tmp_path / "model", interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_training_set_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"readers.parquet is missing"):
+        train_to(tmp_path, '{"policy": "popularity"}', tmp_path / "model")
