@@ -4,6 +4,7 @@ The components run as subprocesses of this environment, the cache lies beside th
 run are where KFP put the gate's output.
 """
 
+import builtins
 import contextlib
 import json
 import logging
@@ -120,7 +121,7 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
 def _observed(tasks: _TaskLines, stream: _LogFile) -> Iterator[_LogFile]:
     """KFP's output into ``stream``, its log records past ``tasks``."""
     logger = logging.getLogger()
-    level, handlers = logger.level, list(logger.handlers)
+    level, handlers, plain_print = logger.level, list(logger.handlers), builtins.print
     logger.setLevel(logging.INFO)
     logger.addFilter(tasks)
     try:
@@ -129,4 +130,5 @@ def _observed(tasks: _TaskLines, stream: _LogFile) -> Iterator[_LogFile]:
     finally:
         logger.removeFilter(tasks)
         logger.setLevel(level)
-        logger.handlers[:] = handlers  # tasks side by side leave KFP's behind
+        logger.handlers[:] = handlers  # tasks that run side by side leave KFP's handlers and its print behind
+        builtins.print = plain_print

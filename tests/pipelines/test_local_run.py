@@ -1,6 +1,8 @@
 """The whole pipeline through KFP's local runner, with real Feast, real training and a real release, again and again."""
 
+import builtins
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +82,13 @@ def test_a_first_run_executes_everything_and_publishes(site: Site, first: RunRes
     assert served.version == release.version
     assert served.name == first.verdict["candidate"]
     assert site.ledger()[-1] == {"run": release.run, "state": "SUCCEEDED", "error": "", "served": release.version}
+
+
+def test_a_run_leaves_print_and_the_root_logger_as_they_were(first: RunResult) -> None:
+    assert builtins.print.__module__ == "builtins"
+    assert not [
+        handler for handler in logging.getLogger().handlers if "MillisecondFormatter" in repr(handler.formatter)
+    ]
 
 
 def test_the_features_are_online_in_feast(site: Site, first: RunResult) -> None:
