@@ -84,7 +84,7 @@ class Instances(_Strict):
 
 
 class FeedbackEvent(_Strict):
-    """What a reader did with an article of a slate (``leave`` has no article); ``time`` is now where left out or later."""
+    """What a reader did with an article of a slate (``leave`` has none); ``time`` is now where left out or later."""
 
     event_id: Identifier
     request_id: Identifier
