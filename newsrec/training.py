@@ -1,8 +1,8 @@
 """The one training loop, and the only place that seeds, logs progress and keeps the best weights.
 
 Decisions are split by time: the earliest are trained on, the next ones (validation) say when to stop, the last ones
-(test) are never looked at here. What is kept are the weights with the best nDCG within the validation impressions, the
-initial ones if no epoch improves on them.
+(test) are never looked at here. What is kept are the weights with the best nDCG of the validation decisions' full
+ranking, which is what judging looks at; the initial ones if no epoch improves on them.
 """
 
 import copy
@@ -22,13 +22,10 @@ from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue, from_articles
 from newsrec.config import InvalidConfig
 from newsrec.decisions import Decisions, time_split
-from newsrec.evaluation.metrics import ndcg, rank
+from newsrec.evaluation.ranking import evaluate
+from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
 from newsrec.reward import RewardConfig
-from newsrec.transitions import clicked, shown
-
-VALIDATION_BATCH = 512
-"""Decisions scored at once."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +92,14 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
     model: Any = config.from_mapping(entry.config, run.model, "model")
     policy: Any = entry.policy(model, decisions.catalogue.trained)
     learner = entry.learner(policy, generator)
-    best, best_weights, waited = _impression_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
+    best, best_weights, waited = _ranking_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
     progress(f"{run.policy} untrained  validation nDCG {best:.4f}")
     for epoch in range(1, run.training.epochs + 1):
         losses = _epoch(learner, decisions, rows, run.training.batch_size, generator)
         written = "  ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
         if not np.isfinite(losses["loss"]):
             raise InvalidConfig(f"{run.policy}: found {written} in epoch {epoch}; lower model.learning_rate")
-        value = _impression_ndcg(policy, decisions, validation)
+        value = _ranking_ndcg(policy, decisions, validation)
         progress(f"{run.policy} epoch {epoch}/{run.training.epochs}  {written}  validation nDCG {value:.4f}")
         if value > best:
             best, best_weights, waited = value, copy.deepcopy(policy.state_dict()), 0
@@ -143,19 +140,12 @@ def _epoch(
     return {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
 
 
-@torch.inference_mode()
-def _impression_ndcg(policy: Any, decisions: Decisions, rows: np.ndarray) -> float:
-    """Mean nDCG@10 within the impressions of ``rows``. Raises InvalidConfig where none can tell good from bad."""
-    policy.eval()
-    values = []
-    for part in np.array_split(rows, -(-len(rows) // VALIDATION_BATCH)):
-        batch = decisions.batch(part)
-        scores = policy.scores(batch.state, shown(batch)).numpy()
-        values.append(ndcg(rank(scores, clicked(batch).numpy(), batch.slate_mask.numpy()), 10))
-    found = np.concatenate(values)
+def _ranking_ndcg(policy: Policy, decisions: Decisions, rows: np.ndarray) -> float:
+    """Mean nDCG@10 of the full ranking of ``rows``. Raises InvalidConfig where no row can tell good from bad."""
+    found = evaluate(policy, decisions, rows, 10).metrics["ndcg_at_10"]
     if not np.isfinite(found).any():
-        slates = f"none of {len(rows)} validation slates has both a click and an article without one"
-        raise InvalidConfig(f"the log is too small: {slates}; expected some, or a larger training.validation")
+        clicks = f"none of {len(rows)} validation decisions has a click that a ranking could hit"
+        raise InvalidConfig(f"the log is too small: {clicks}; expected some, or a larger training.validation")
     return float(np.nanmean(found))
 
 

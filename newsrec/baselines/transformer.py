@@ -3,12 +3,12 @@
 One pass over the history gives a vector after every read. Each is asked for the next read, all positions at once; the
 last one, joined by the context of the request, is asked which article of the slate is clicked::
 
-    score(u, a) = (h_u + C context) . v_a + w . d(a) + f(d(a), context)      v content projection + identity, d demand
+    score(u, a) = (h_u + C context) . v_a + (w + M context) . d(a)      v content projection + identity, d demand
     h_u = n_u^-alpha sum_{j read by u} v_j + O transformer(reads of u)
     loss = -log softmax(scores of the slate)[click]  +  next_read_weight * mean_i -log softmax(h_i . v)[read i + 1]
 
-O, C and the last layer of f start at zero: the policy starts as content similarity plus demand and learns what order,
-time and context add. The vector ``h_u`` knows the history alone, never the time of the request, so it can be stored.
+O, C and M start at zero: the policy starts as content similarity plus demand and learns what order, time and context
+add. The vector ``h_u`` knows the history alone, never the time of the request, so it can be stored.
 
 Differs from the paper:
 
@@ -84,8 +84,8 @@ class TransformerPolicy(nn.Module):
         self.output = nn.Linear(config.width, config.width)
         self.context = nn.Linear(CONTEXT_DIM, config.width, bias=False)
         self.demand = Demand()
-        self.moment = nn.Sequential(nn.Linear(len(DEMAND_FEATURES) + CONTEXT_DIM, 16), nn.GELU(), nn.Linear(16, 1))
-        for added in (self.output, self.context, self.moment[-1]):
+        self.moment = nn.Linear(CONTEXT_DIM, len(DEMAND_FEATURES), bias=False)
+        for added in (self.output, self.context, self.moment):
             for parameter in added.parameters():
                 nn.init.zeros_(parameter)
 
@@ -106,9 +106,8 @@ class TransformerPolicy(nn.Module):
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         query = reader + self.context(context)  # [B, W]
         affinity = (offered @ query[..., None]).squeeze(-1)  # [B, C]
-        features = demand_features(candidates)  # [B, C, D]
-        moment = torch.cat([features, context[:, None].expand(-1, features.shape[1], -1)], -1)  # [B, C, D + X]
-        return mask_scores(affinity + self.demand(candidates) + self.moment(moment).squeeze(-1), candidates)
+        shift = (demand_features(candidates) @ self.moment(context)[..., None]).squeeze(-1)  # [B, C]
+        return mask_scores(affinity + self.demand(candidates) + shift, candidates)
 
 
 class TransformerLearner:

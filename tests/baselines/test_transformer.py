@@ -62,8 +62,12 @@ def test_what_is_known_of_a_reader_does_not_depend_on_the_time_of_the_request() 
     policy, found = trained(), sequences()
     later = found.state._replace(context=torch.ones_like(found.state.context))
     assert torch.equal(policy.read(found.state), policy.read(later))
-    difference = policy.scores(found.state, found.candidates) - policy.scores(later, found.candidates)
-    assert difference.abs().max() > 1e-3, "context enters after the history"
+    for after in (policy.context, policy.moment):  # affinity and demand, both zero before training
+        before = policy.scores(later, found.candidates)
+        with torch.no_grad():
+            after.weight.fill_(0.1)
+        assert (policy.scores(later, found.candidates) - before).abs().max() > 1e-3
+        torch.testing.assert_close(policy.scores(found.state, found.candidates), trained().scores(*found[:2]))
 
 
 def test_the_vector_after_n_reads_is_the_vector_of_the_first_n_reads() -> None:
