@@ -138,6 +138,22 @@ def test_the_same_seed_gives_the_same_weights(name: str) -> None:
     assert all(torch.equal(first[key], second[key]) for key in second)
 
 
+@every_policy
+def test_gradients_do_not_pile_up_from_step_to_step(name: str) -> None:
+    entry, generator = REGISTRY[name], torch.Generator()
+    policy = entry.policy(entry.config(learning_rate=1e-30), decisions().catalogue.trained)
+    learner = entry.learner(policy, generator)
+    found = []
+    for rows in (range(100, 200), range(100), range(100, 200)):
+        generator.manual_seed(0)
+        torch.manual_seed(0)
+        learner.update(decisions().batch(np.array(rows)))
+        found.append([parameter.grad.clone() for parameter in policy.parameters()])
+    assert any(gradient.any() for gradient in found[0])
+    for first, again in zip(found[0], found[2], strict=True):
+        torch.testing.assert_close(first, again, atol=1e-7, rtol=1e-5)
+
+
 def test_popularity_solves_the_checkerboard_of_even_and_odd_days() -> None:
     log = checkerboard.log(decisions=3600, articles=12, daily=True)
     found, decided, test = checkerboard.solve("popularity", log)

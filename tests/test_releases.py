@@ -1,5 +1,6 @@
 """Releases: one pointer, moved only by whoever knows what it points at, and never half."""
 
+import fcntl
 import json
 import multiprocessing
 import shutil
@@ -185,6 +186,27 @@ def test_of_two_processes_that_publish_at_once_exactly_one_wins(root: Path, thre
     assert release is not None
     assert (release.version, release.previous) == (winner, three[2])
     assert refusal.startswith(f"{winner} is served by now, expected {three[2]}")
+
+
+def test_a_publisher_waits_for_the_lock_and_then_sees_what_was_published_meanwhile(
+    root: Path, three: list[str], tmp_path: Path
+) -> None:
+    model, refused = saved(tmp_path, 4, 400), []
+
+    def publish() -> None:
+        try:
+            publish_artifact(root, model, three[2], "waits")
+        except Conflict as conflict:
+            refused.append(str(conflict))
+
+    waiting = threading.Thread(target=publish)
+    with (root / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(1.0)  # without the lock it would be through
+        shutil.copy(root / "published" / f"{three[1]}.json", root / "CURRENT")
+    waiting.join(60)
+    assert [sentence.partition(",")[0] for sentence in refused] == [f"{three[1]} is served by now"]
 
 
 def test_readers_see_a_whole_pointer_while_it_moves(root: Path, three: list[str], tmp_path: Path) -> None:
