@@ -17,8 +17,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml scripts/setup
 	@scripts/setup $(VENV)
 	@touch $@
 
-demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH for a real log, KEEP=1 leaves it running
-	@$(PY) scripts/demo.py --data '$(DATA)' $(if $(TIMEZONE),--timezone '$(TIMEZONE)') $(if $(KEEP),--keep)
+demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIMEZONE=UTC), KEEP=1 leaves it up
+	@$(PY) -m scripts.demo --data '$(DATA)' $(if $(TIMEZONE),--timezone '$(TIMEZONE)') $(if $(KEEP),--keep)
 
 test: setup ## the tests
 	@$(PY) -m pytest

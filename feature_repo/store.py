@@ -84,6 +84,13 @@ class Store:
                 stamped = snapshots.append_column(EVENT_TIME, snapshots["event_timestamp"].cast(pa.int64()))
                 pq.write_table(stamped, partial / f"{served.view.name}.parquet")
 
+    def offline_until(self) -> int:
+        """The newest arrival in the offline rows of readers, microseconds; 0 where there is none."""
+        path = self.root / "offline" / f"{self._reader.view.name}.parquet"
+        if not path.exists():
+            return 0
+        return int(microseconds(pq.read_table(path, columns=["event_timestamp"])["event_timestamp"]).max(initial=0))
+
     def training_rows(self, log: EventLog, out: str | Path) -> Path:
         """The training set ``out``: log/, readers.parquet and articles.parquet, as ``newsrec.dataset.read`` takes it.
 
@@ -198,12 +205,16 @@ def build_training_set(log: str | Path, out: str | Path) -> Path:
 def materialize_training_set(training_set: str | Path, root: str | Path, metrics: str | Path) -> Materialisation:
     """Bring the store in ``root`` (made where missing) up to the last moment of a training set's log.
 
-    The file ``metrics`` gets the counts as JSON. Raises MaterialisationFailed.
+    A log that ends before what the store holds offline, that of a late run, leaves the offline rows as they are. The
+    file ``metrics`` gets the counts as JSON. Raises MaterialisationFailed.
     """
     log = events.read(Path(training_set) / "log")
     store = create_store(root)
-    store.write_offline(log)
-    last = max(microseconds(c).max(initial=0) for c in (log.recommendations["time"], log.feedback["received_at"]))
-    done = store.materialize(moment(int(last)))
+    decided, arrived = (
+        int(microseconds(c).max(initial=0)) for c in (log.recommendations["time"], log.feedback["received_at"])
+    )
+    if arrived >= store.offline_until():
+        store.write_offline(log)
+    done = store.materialize(moment(max(decided, arrived)))
     write_whole(metrics, json.dumps(done._asdict() | {"until": done.until.isoformat()}))
     return done

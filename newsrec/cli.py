@@ -143,8 +143,18 @@ def guarded(program: str, run: Callable[[], object], *errors: type[Exception]) -
     try:
         run()
     except known as error:
-        print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{program}: {_sentence(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"{program}: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _sentence(error: Exception) -> str:
+    """One line; of an error of the operating system the file and what is wrong with it."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ turns in both, so rows become visible in the order of their stamps (``received_a
 ``updated_at`` of an article), and whoever polls for what is newer than the last stamp seen misses nothing.
 
 Feedback that arrives before its recommendation waits in the table ``quarantine`` and is released, with a new
-``received_at``, by the recommendation.
+``received_at``, by the recommendation. Feedback on another reader's slate, or on an article that was not in it, stays
+there for good: it never reaches a history.
 """
 
 import sqlite3
@@ -25,6 +26,8 @@ from newsrec.events import SCHEMAS, EventLog, InvalidEvents
 LOCK_SECONDS = 30
 """How long a writer waits for its turn before the database's error reaches the caller."""
 UNKNOWN_REQUEST = "unknown request_id"
+OTHER_READER = "the request is another reader's"
+NOT_SHOWN = "the article was not in the slate"
 
 _OPENING = {
     ("sqlite", "write"): "BEGIN IMMEDIATE",
@@ -85,13 +88,8 @@ class EventDatabase:
             ids = [row["event_id"] for row in given]
             held = self._held(connection, FEEDBACK.c.event_id, ids) | self._held(connection, QUARANTINE.c.event_id, ids)
             new = [row for row in given if row["event_id"] not in held]
-            known = self._held(connection, RECOMMENDATIONS.c.request_id, (row["request_id"] for row in new))
-            usable = [row for row in new if row["request_id"] in known]
-            waiting = [{**row, "reason": UNKNOWN_REQUEST} for row in new if row["request_id"] not in known]
-            self._accept(connection, usable, now)
-            if waiting:
-                connection.execute(QUARANTINE.insert(), waiting)
-        return AppendResult(len(usable), len(rows) - len(new), len(waiting))
+            usable = self._admit(connection, new, now)
+        return AppendResult(usable, len(rows) - len(new), len(new) - usable)
 
     def upsert_articles(self, rows: list[dict], now: int) -> int:
         """How many articles are new or changed; what was withdrawn stays withdrawn.
@@ -150,6 +148,12 @@ class EventDatabase:
         with self._transaction("read") as connection:
             rows = connection.execute(mine.where(later).order_by(FEEDBACK.c.received_at))
             return [dict(row) for row in rows.mappings()]
+
+    def read_since(self, user_id: str, time: int) -> list[str]:
+        """The articles that the reader opened at ``time`` or later, however many a packed history keeps."""
+        mine = (FEEDBACK.c.user_id == user_id, FEEDBACK.c.kind.in_(("click", "dwell")), FEEDBACK.c.time >= time)
+        with self._transaction("read") as connection:
+            return list(connection.scalars(sa.select(FEEDBACK.c.article_id).where(*mine).distinct()))
 
     def export(self, received_before: int | None = None, since: int | None = None) -> EventLog:
         """The log as it was known at ``received_before``, in a fixed order (time, then key).
@@ -232,7 +236,33 @@ class EventDatabase:
         waiting = sa.select(*columns).where(theirs).order_by("received_at", "event_id")
         rows = [dict(row) for row in connection.execute(waiting).mappings()]
         connection.execute(QUARANTINE.delete().where(theirs))
-        self._accept(connection, rows, now)
+        self._admit(connection, rows, now)
+
+    def _admit(self, connection: sa.Connection, rows: list[dict], now: int) -> int:
+        """Accept the rows that fit their recommendation, quarantine the others; how many were accepted."""
+        wanted = RECOMMENDATIONS.c.request_id.in_(self._select({row["request_id"] for row in rows}))
+        columns = (RECOMMENDATIONS.c.request_id, RECOMMENDATIONS.c.user_id, RECOMMENDATIONS.c.slate)
+        found = connection.execute(sa.select(*columns).where(wanted))
+        shown = {request_id: (user_id, slate) for request_id, user_id, slate in found}
+        reasons = [_misfit(row, shown.get(row["request_id"])) for row in rows]
+        usable = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
+        self._accept(connection, usable, now)
+        waiting = [{**row, "reason": reason} for row, reason in zip(rows, reasons, strict=True) if reason is not None]
+        if waiting:
+            connection.execute(QUARANTINE.insert(), waiting)
+        return len(usable)
+
+
+def _misfit(row: dict, shown: tuple[str, list[str]] | None) -> str | None:
+    """Why ``row`` is not feedback on the slate that its reader was ``shown``, None where it is."""
+    if shown is None:
+        return UNKNOWN_REQUEST
+    user_id, slate = shown
+    if row["user_id"] != user_id:
+        return OTHER_READER
+    if row["article_id"] is not None and row["article_id"] not in slate:
+        return NOT_SHOWN
+    return None
 
 
 def _engine(url: str) -> sa.Engine:

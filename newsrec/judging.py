@@ -100,6 +100,10 @@ def judge(
         baselines.append(INCUMBENT)
     rankings = _rankings(decisions, judged, test, judging.k)
     models = {name: {"policy": loaded.name, "version": loaded.version} for name, loaded in judged.items()}
+    if not any(loaded.use_time for loaded in candidates.values()):
+        notes.append(
+            "Nobody was trained with time: where the log has no clock, the times and hours below only follow its order."
+        )
     comparison = compare(rankings, baselines, judging.comparison)
     return comparison | {"models": models, "notes": notes, "selection": _selection(chosen, f"ndcg_at_{judging.k}")}
 

@@ -44,10 +44,10 @@ def run_command(
         source, tuple(policy or POLICIES), root / "store", root / "releases", timezone, simulation, gate
     )
     arguments = submission.arguments()
-    console.print(f"run {arguments['run']} of {submission.pipeline}, log {root / (arguments['run'] + '.log')}")
+    console.print(f"run {arguments['run']} of {submission.pipeline}", highlight=False)
     result = run(submission.pipeline, arguments, root, console)
     console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
-    console.print(f"report: {result.verdict_directory}")
+    console.print(f"report: {result.verdict_directory}", soft_wrap=True)
 
 
 @app.command("submit")

@@ -8,16 +8,22 @@ import builtins
 import contextlib
 import json
 import logging
+import os
 import re
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+import psutil
 from kfp import local
 from rich.console import Console
 
+from newsrec.releases import record_run
 from pipelines.compile import PIPELINES
 
 _COLOUR = re.compile(r"\x1b\[\d+m")
@@ -91,7 +97,7 @@ class _LogFile:
 def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console | None = None) -> RunResult:
     """Run the pipeline ``name`` of ``PIPELINES`` under ``root`` and return its verdict. Raises RunFailed."""
     root = Path(root).absolute()
-    runs = root / "pipelines"
+    runs = root / "pipelines" / arguments["run"]
     runs.mkdir(parents=True, exist_ok=True)
     before = set(runs.iterdir())
     log = root / f"{arguments['run']}.log"
@@ -105,16 +111,41 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
     console = console or Console()
     console.file = console.file  # the stream of this moment: KFP's output is redirected below
     tasks = _TaskLines(console)
-    with log.open("a", encoding="utf-8") as file, _observed(tasks, _LogFile(file)) as stream:
+    stopped = partial(record_run, arguments["releases"], arguments["run"], "INTERRUPTED", f"see {log}")
+    with _ends_at_once(stopped), log.open("a", encoding="utf-8") as file, _observed(tasks, _LogFile(file)) as stream:
         try:
             PIPELINES[name](**arguments)
         except RuntimeError as error:
             what = tasks.failed[0] if tasks.failed else name
-            raise RunFailed(f"task {what} failed: {stream.error or error}; the whole log is {log}") from None
-    (run_directory,) = [path for path in set(runs.iterdir()) - before if path.is_dir()]
+            message = f"task {what} failed: {stream.error or error}; the whole log is {log}"
+            record_run(arguments["releases"], arguments["run"], "FAILED", message)
+            raise RunFailed(message) from None
+    run_directory = max(set(runs.iterdir()) - before)
     directory = run_directory / "gate" / "verdict"
     verdict = json.loads((directory / "verdict.json").read_text())
     return RunResult(verdict, directory, tasks.executed, tasks.cached, log)
+
+
+@contextlib.contextmanager
+def _ends_at_once(stopped: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM end this process and its tasks: KFP would first let tasks that still wait run to their end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        for task in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                task.kill()
+        stopped()
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 from newsrec import config, releases
 from newsrec.evaluation.gate import GateConfig
 from newsrec.event_log import EventDatabase
+from newsrec.ingestion import SOURCES
 from newsrec.simulator.config import SimulationConfig
 from newsrec.training import RunConfig
 
@@ -49,6 +50,9 @@ class Submission:
             arguments["simulation"] = _resolved(SimulationConfig, self.simulation)
         else:
             kind, _, where = self.source.partition(":")
+            if kind not in SOURCES or not where:
+                known = f"{SIMULATED}, or one of {', '.join(SOURCES)} with :PATH (log:DATABASE_URL)"
+                raise config.InvalidConfig(f"source is {self.source!r}, expected {known}")
             absolute = where if kind == "log" else str(Path(where).absolute())
             source = {"source": f"{kind}:{absolute}", "timezone": self.timezone, "data": data_digest(self.source)}
             arguments.update(source)
@@ -61,9 +65,9 @@ class Submission:
 
 
 def code_digest(root: Path = ROOT) -> str:
-    """Sixteen hex digits over every source file that a component can reach."""
+    """Sixteen hex digits over every source file that a component can reach, and the versions beneath them."""
     files = [path for folder in ("newsrec", "feature_repo", "components") for path in (root / folder).rglob("*.py")]
-    return _digest_files(files, root)
+    return _digest_files([*files, root / "requirements.lock"], root)
 
 
 def data_digest(source: str) -> str:

@@ -85,16 +85,20 @@ def main() -> None:
     root = ROOT / "runs" / f"demo-{options.data.partition(':')[0]}"
     result = train(options.data, options.timezone, root)
     release = releases.current(root / "releases")
+    if not result.verdict["ship"] and release is not None:
+        console.print(f"Nothing was published; {release.version} is still served.\n")
     if release is None:
         console.print("[yellow]The gate refused and nothing was served before: there is nothing to serve.[/]")
         return
     with serving(root, release.directory) as servers:
         tour(servers, release, root / "store")
         took = time.monotonic() - began
-        console.print(f"\nreport     {result.verdict_directory / 'report.md'}\nartefact   {release.directory}")
-        console.print(f"event log  {root / 'events.db'}\nrun log    {result.log}\ntook       {took:.0f} s")
+        places = {"report": result.verdict_directory / "report.md", "artefact": release.directory}
+        for name, path in {**places, "event log": root / "events.db", "run log": result.log}.items():
+            console.print(f"{name:<10} {path.relative_to(ROOT)}", soft_wrap=True)
+        console.print(f"took       {took:.0f} s")
         if options.keep:
-            keep(servers)
+            keep(servers, release.data_until + MINUTE)
 
 
 def train(data: str, timezone: str, root: Path) -> RunResult:
@@ -120,7 +124,7 @@ def tour(servers: Servers, release: releases.Release, store: Path) -> None:
     seen = pq.read_table(offline, columns=["user_id", "event_timestamp"]).sort_by([("event_timestamp", "descending")])
     known = list(dict.fromkeys(seen["user_id"].to_pylist()))[:2]
     moment = release.data_until + MINUTE
-    for reader in [*known, "a-new-reader"]:
+    for reader in ["a-new-reader", *known]:
         before = servers.slate(reader, moment)
         servers.read(before, 0, moment + MINUTE)
         after = servers.slate(reader, moment + 3 * MINUTE)
@@ -129,13 +133,13 @@ def tour(servers: Servers, release: releases.Release, store: Path) -> None:
 
 def show(reader: str, before: dict, after: dict, titles: dict) -> None:
     table = Table(title=f"{reader}, {before['policy']} {before['policy_version']}", title_justify="left")
-    for column in ("", "first slate", "p", "after reading the first article", "p"):
+    for column in ("", "first slate", "propensity", "after reading the first article", "propensity"):
         table.add_column(column, overflow="fold")
     old = {item["article_id"] for item in before["slate"]}
     for position, (a, b) in enumerate(zip(before["slate"], after["slate"], strict=False), 1):
-        name = [(titles.get(x["article_id"]) or x["article_id"])[:44] for x in (a, b)]
-        new = "" if b["article_id"] in old else "[green]"
-        table.add_row(str(position), name[0], f"{a['propensity']:.4f}", f"{new}{name[1]}", f"{b['propensity']:.4f}")
+        names = [titles.get(x["article_id"]) or x["article_id"] for x in (a, b)]
+        new = "" if b["article_id"] in old else "[green]new: "
+        table.add_row(str(position), names[0], f"{a['propensity']:.4f}", f"{new}{names[1]}", f"{b['propensity']:.4f}")
     console.print(table)
     read = before["slate"][0]["article_id"]
     assert read not in {item["article_id"] for item in after["slate"]}, f"{read} was read and came back"
@@ -144,7 +148,7 @@ def show(reader: str, before: dict, after: dict, titles: dict) -> None:
 @contextlib.contextmanager
 def serving(root: Path, release: Path) -> Iterator[Servers]:
     """Predictor and collector as processes of their own, ended when the block ends."""
-    ports = [free_port(8080), free_port(8081), free_port(8082)]
+    ports = [free_port(8080), free_port(8081), free_port(8090)]
     store = ["--store", str(root / "store"), "--event-log", f"sqlite:///{root / 'events.db'}", "--host", HOST]
     predictor = ["--artifact", str(release), "--http-port", str(ports[0]), "--grpc-port", str(ports[1])]
     commands = {"predictor": [*predictor, *store], "collector": ["collector", *store, "--port", str(ports[2])]}
@@ -198,23 +202,20 @@ def tail(path: Path, lines: int = 10) -> str:
     return "\n".join(path.read_text().splitlines()[-lines:])
 
 
-def keep(servers: Servers) -> None:
-    """Print how to talk to the servers and wait for Ctrl-C."""
-    slate = json.dumps({"instances": [{"user_id": "me", "k": 5}]})
-    event = {
-        "event_id": "e1",
-        "request_id": "...",
-        "user_id": "me",
-        "article_id": "...",
-        "kind": "click",
-        "position": 0,
-    }
-    console.print("\nStill up; Ctrl-C ends both. Try:\n", style="bold")
-    console.print(f"curl {servers.predictor}/v1/models/newsrec:predict -d '{slate}'", soft_wrap=True)
-    feedback = json.dumps({"events": [event]})
+def keep(servers: Servers, moment: int) -> None:
+    """Print how to talk to the servers, with ids that exist, and wait for Ctrl-C."""
+    request = json.dumps({"instances": [{"user_id": "me", "k": 5, "time": moment}]})
+    made = servers.slate("me", moment)
+    event = {"event_id": uuid.uuid4().hex, "request_id": made["request_id"], "user_id": "me", "kind": "click"}
+    feedback = json.dumps({"events": [{**event, "article_id": made["slate"][0]["article_id"], "position": 0}]})
     header = "-H 'content-type: application/json'"
-    console.print(f"curl {servers.collector}/v1/feedback {header} -d '{feedback}'", soft_wrap=True)
-    signal.pause()
+    console.print(
+        "\nStill up; Ctrl-C ends both. Ask, tell, and ask again (at the time of the log's end):\n"
+    )
+    console.print(f"curl {servers.predictor}/v1/models/newsrec:predict -d '{request}'", markup=False, soft_wrap=True)
+    console.print(f"curl {servers.collector}/v1/feedback {header} -d '{feedback}'", markup=False, soft_wrap=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 if __name__ == "__main__":

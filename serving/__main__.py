@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 KEY_VARIABLE = "NEWSREC_READER_KEY"
+STORE, EVENT_LOG = Path("runs/store"), "sqlite:///runs/events.db"
+"""Where ``python -m pipelines run`` leaves the store, and an event log beside it."""
 
 app = typer.Typer(
     add_completion=False,
@@ -45,8 +47,8 @@ Method = Literal["epsilon", "plackett_luce", "greedy"]
 @app.command()
 def predictor(
     artifact: Annotated[Path, typer.Option(help="An artefact, or a releases folder: its current release is served.")],
-    store: Store,
-    event_log: EventLog,
+    store: Store = STORE,
+    event_log: EventLog = EVENT_LOG,
     host: Host = HOST,
     http_port: Port = 8080,
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="0: no gRPC.")] = 8081,

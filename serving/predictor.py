@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from newsrec.artifact import Artifact
+from newsrec.features import HOUR
 from serving.backends import Backends
 from serving.live_articles import LiveArticles
 from serving.online_store import EVENT_LOG_FAILURES, read_reader
@@ -124,7 +125,17 @@ class Predictor(kserve.Model):
         seed = int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed if request.seed is None else request.seed)
         visit = Visit(request, request_id, user_id, reader.features, reader.degraded, now)
+        since = visit.time - int(self._config.shelf_life_hours * HOUR)
+        visit = visit._replace(read=self._read_since(user_id, since))
         return recommend(visit, self._live.shelf, self._artifact, self._config, generator)
+
+    def _read_since(self, user_id: str, time: int) -> tuple[str, ...]:
+        """What the event log knows to be read; nothing where it does not answer, the packed history bars the latest."""
+        try:
+            return tuple(self._backends.database.read_since(user_id, time))
+        except EVENT_LOG_FAILURES as error:
+            log.warning("only the latest reads are left out, the event log does not answer: %s", error)
+            return ()
 
     def _commit(self, slate_log: SlateLog, rows: list[dict[str, Any]], now: int) -> None:
         try:

@@ -75,6 +75,8 @@ class Visit(NamedTuple):
     """Nothing is known because the store did not answer."""
     now: int
     """The clock, microseconds."""
+    read: tuple[str, ...] = ()
+    """Articles read within the shelf life, beside those in the packed history of ``features``."""
 
     @property
     def time(self) -> int:
@@ -122,7 +124,7 @@ class Decision(NamedTuple):
             "request_id": visit.request_id,
             "user_id": visit.user_id,
             "session_id": context.session_id or f"{visit.user_id}/{visit.time // SESSION}",
-            "time": visit.time,
+            "time": min(visit.time, visit.now),  # a log that reaches into the future could not be trained past
             "context": context.model_dump(exclude={"session_id"}),
             "feature_version": self.artifact.feature_hash,
             "policy": self.artifact.name,
@@ -180,7 +182,7 @@ def shortlist(visit: Visit, shelf: Shelf, config: ServingConfig) -> np.ndarray:
         rows = _named(request.candidates, catalogue)
         rows = rows[(catalogue.published_at[rows] <= now) & (catalogue.published_at[rows] > oldest)]
     read = catalogue.rows_of_keys(visit.features.key[0, : visit.features.length[0]])
-    barred = np.concatenate([read, catalogue.rows(request.exclude)])
+    barred = np.concatenate([read, catalogue.rows([*request.exclude, *visit.read])])
     rows = rows[(catalogue.hidden_at[rows] > max(now, visit.now)) & ~np.isin(rows, barred)]
     if len(rows) <= MAX_CANDIDATES:
         return rows

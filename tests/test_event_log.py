@@ -303,6 +303,8 @@ def test_sqlite_flushes_each_commit_to_the_disk(tmp_path: Path) -> None:
     database.close()
 
 
+OWNERS = {"p": "x", "q": "x", "r": "y", "s": "y"}
+"""Whose request it is."""
 CALLS = st.lists(
     st.tuples(
         st.one_of(
@@ -315,9 +317,38 @@ CALLS = st.lists(
 )
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_feedback_that_does_not_fit_its_slate_never_reaches_a_history(database: EventDatabase, early: bool) -> None:
+    rows = [event("own"), event("stolen", user_id="bob"), event("unseen", article_id="c")]
+    rows += [event("left", kind="leave", article_id=None)]
+    made = [recommendation("r")]
+    if not early:
+        database.append_recommendations(made, NOON)
+    database.append_feedback(rows, NOON + 1)
+    if early:
+        database.append_recommendations(made, NOON + 2)
+    assert {row["event_id"] for row in database.feedback_of("ann")} == {"own", "left"}
+    assert database.feedback_of("bob") == []
+    assert {row["event_id"]: row["reason"] for row in database.quarantined()} == {
+        "stolen": "the request is another reader's",
+        "unseen": "the article was not in the slate",
+    }
+    assert database.append_feedback(rows, NOON + 3) == AppendResult(0, 4, 0)
+
+
+def test_reads_since_a_moment(database: EventDatabase) -> None:
+    articles = [f"a{i}" for i in range(60)]
+    database.append_recommendations([recommendation("r", candidates=articles, slate=articles, propensities=None)], NOON)
+    rows = [event(f"e{i}", article_id=a, time=NOON + i) for i, a in enumerate(articles)]
+    rows += [event("seen", article_id="a0", kind="impression", time=NOON + 99)]
+    database.append_feedback(rows, NOON + 100)
+    assert sorted(database.read_since("ann", NOON + 5)) == sorted(articles[5:])
+    assert database.read_since("bob", 0) == []
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_any_order_of_batches_ends_as_the_rules_say(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Against a model of a few lines: first one wins, unknown requests wait, each reader's stamps rise."""
+    """Against a model of a few lines: first one wins, unknown requests wait, others' stay out, stamps rise."""
     address = f"sqlite:///{tmp_path}/events.db" if kind == "sqlite" else request.getfixturevalue("postgres")
     database = EventDatabase(address)
 
@@ -339,17 +370,18 @@ def test_any_order_of_batches_ends_as_the_rules_say(kind: str, request: pytest.F
         for rows, now in calls:
             if rows and isinstance(rows[0], str):
                 new = set(rows) - known
-                assert database.append_recommendations([recommendation(row) for row in rows], now) == len(new)
+                made = [recommendation(row, OWNERS[row]) for row in rows]
+                assert database.append_recommendations(made, now) == len(new)
                 known |= new
                 for key in sorted(waiting, key=lambda key: (waiting[key][2], key)):
-                    if waiting[key][0] in new:
+                    if waiting[key][0] in new and OWNERS[waiting[key][0]] == waiting[key][1]:
                         accept(key, *waiting.pop(key)[:2], now)
                 continue
             before = len(accepted), len(waiting)
             for number, request_id, reader in rows:
                 key = f"e{number}"
                 if key not in accepted and key not in waiting:
-                    if request_id in known:
+                    if request_id in known and OWNERS[request_id] == reader:
                         accept(key, request_id, reader, now)
                     else:
                         waiting[key] = (request_id, reader, now)

@@ -9,6 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from newsrec.evaluation.comparison import FORMAT
+from newsrec.evaluation.ranking import definitions
+
+K = 10
+"""Length of the lists that the pipeline judges."""
 
 BASELINE = "popularity"
 """Name of the policy that every candidate has to beat."""
@@ -30,6 +34,8 @@ class GateConfig:
     """Of the intervals that the comparison must have been made with."""
 
     def __post_init__(self) -> None:
+        if self.metric not in definitions(K):
+            raise ValueError(f"metric is {self.metric!r}, expected one of {', '.join(definitions(K))}")
         for name in ("min_coverage_of_incumbent", "max_same_list"):
             if getattr(self, name) < 0.0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")

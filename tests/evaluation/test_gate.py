@@ -146,8 +146,8 @@ def test_a_comparison_that_does_not_fit_is_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             verdict(found | change, None)
-    with pytest.raises(ValueError, match="no metric ndcg_at_20; it has ndcg_at_10"):
-        verdict(found, None, metric="ndcg_at_20")
+    with pytest.raises(ValueError, match="metric is 'ndcg_at_20', expected one of ndcg_at_10, mrr"):
+        GateConfig(metric="ndcg_at_20")
     with pytest.raises(ValueError, match="lacks incumbent"):
         verdict(found, "incumbent")
 

@@ -17,8 +17,14 @@ from serving.online_store import Histories, read_reader
 from tests.event_rows import event, recommendation
 from tests.serving.conftest import Site, clock
 
+SHOWN = ["b", *(f"a{i:02}" for i in range(60))]
 NAMES = [feature.name for feature in READER_FEATURES]
 T = TypeVar("T")
+
+
+def shown(request_id: str, user_id: str, **more: Any) -> dict[str, Any]:
+    """A recommendation with all of SHOWN in its slate."""
+    return recommendation(request_id, user_id, candidates=SHOWN, slate=SHOWN, propensities=None, **more)
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def reads(store: Store, user_id: str) -> int | None:
 def test_the_online_row_equals_the_last_offline_snapshot(store: Store, database: EventDatabase, site: Site) -> None:
     histories = Histories(Backends(store, database, None, clock))
     context = {"utc_offset_minutes": 600}
-    decisions = [recommendation(f"r{i}", "kim", time=site.now + i * HOUR, context=context) for i in range(6)]
+    decisions = [shown(f"r{i}", "kim", time=site.now + i * HOUR, context=context) for i in range(6)]
     database.append_recommendations(decisions, site.now)
     batches: list[list[dict[str, Any]]] = [
         [event("1", "r0", "kim", article_id="a01", time=site.now + 3 * HOUR)],
@@ -72,7 +78,7 @@ def test_the_online_row_equals_the_last_offline_snapshot(store: Store, database:
 
 def test_an_imported_history_is_extended(store: Store, database: EventDatabase, site: Site) -> None:
     (before,) = store.readers(["ann"])
-    database.append_recommendations([recommendation("r", "ann", time=site.now)], site.now)
+    database.append_recommendations([shown("r", "ann", time=site.now)], site.now)
     database.append_feedback([event("1", "r", "ann", article_id="a20", time=site.now + 7)], site.now + 9)
     assert Histories(Backends(store, database, None, clock)).catch_up("ann")
     (after,) = store.readers(["ann"])
@@ -85,10 +91,10 @@ def test_an_imported_history_is_extended(store: Store, database: EventDatabase, 
 
 def test_writers_side_by_side_lose_nothing(store: Store, database: EventDatabase, site: Site) -> None:
     collectors = [Histories(Backends(store, database, None, clock)) for _ in range(2)]
-    database.append_recommendations([recommendation("r", "lee", time=site.now)], site.now)
+    database.append_recommendations([shown("r", "lee", time=site.now)], site.now)
 
     def click(number: int) -> bool:
-        database.append_feedback([event(f"{number}", "r", "lee", article_id=f"a{number}")], site.now + number)
+        database.append_feedback([event(f"{number}", "r", "lee", article_id=f"a{number:02}")], site.now + number)
         return collectors[number % 2].catch_up("lee")
 
     with ThreadPoolExecutor(8) as threads:
@@ -100,7 +106,7 @@ def test_a_store_that_is_down_costs_no_feedback_and_catches_up(
     store: Store, database: EventDatabase, site: Site
 ) -> None:
     histories = Histories(Backends(store, database, None, clock))
-    database.append_recommendations([recommendation("r", "ann", time=site.now)], site.now)
+    database.append_recommendations([shown("r", "ann", time=site.now)], site.now)
     file = store.root / "online_store.db"
     healthy = file.read_bytes()
     file.write_bytes(b"no database " * 1000)
