@@ -14,6 +14,7 @@ from feature_repo.store import open_store
 from newsrec import artifact
 from newsrec.assignment import pseudonym
 from newsrec.event_log import EventDatabase
+from newsrec.features import HISTORY_LENGTH
 from serving.backends import Backends
 from serving.collector import create_app
 from serving.live_articles import LiveArticles
@@ -28,6 +29,7 @@ PSEUDONYM = pseudonym(READER, KEY)
 
 class Both(NamedTuple):
     predictor: Predictor
+    live: LiveArticles
     collector: TestClient
     backends: Backends
 
@@ -47,9 +49,10 @@ def both(site: Site, tmp_path: Path) -> Iterator[Both]:
     database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
     backends = Backends(open_store(tmp_path / "store"), database, KEY, clock)
     loaded = artifact.load(site.folder / "artifact")
-    predictor = Predictor("newsrec", loaded, backends, LiveArticles(loaded.catalogue, backends), ServingConfig())
+    live = LiveArticles(loaded.catalogue, backends)
+    predictor = Predictor("newsrec", loaded, backends, live, ServingConfig())
     with TestClient(create_app(backends)) as collector:
-        yield Both(predictor, collector, backends)
+        yield Both(predictor, live, collector, backends)
     database.close()
 
 
@@ -66,6 +69,22 @@ def test_with_a_key_a_reader_is_stored_under_the_pseudonym_alone(both: Both) -> 
     assert all(session.startswith(f"{PSEUDONYM}/") for session in log.recommendations["session_id"].to_pylist())
     stored = both.backends.store.readers([PSEUDONYM, READER])
     assert [row["reads"] for row in stored] == [1, None]
+
+
+def test_nothing_read_comes_back_however_much_was_read(both: Both) -> None:
+    """More reads than a packed history holds, all within the shelf life."""
+    now = both.backends.clock()
+    fresh = [{"article_id": f"n{i:02}", "published_at": now - i, "title": f"News {i}"} for i in range(HISTORY_LENGTH)]
+    assert both.collector.post("/v1/articles", json={"articles": fresh}).json() == {"changed": HISTORY_LENGTH}
+    assert both.live.poll() == HISTORY_LENGTH
+    read: list[str] = []
+    for number in range(HISTORY_LENGTH + 10):
+        answer = both.ask(user_id=READER, k=1)
+        article = answer["slate"][0]["article_id"]
+        assert article not in read
+        read.append(article)
+        event = {"event_id": f"e{number}", "request_id": answer["request_id"], "user_id": READER, "kind": "click"}
+        both.collector.post("/v1/feedback", json={"events": [{**event, "article_id": article}]})
 
 
 def test_without_the_store_a_reader_is_served_as_unknown_and_the_answer_says_so(both: Both) -> None:
