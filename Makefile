@@ -6,7 +6,7 @@ DATA ?= simulated
 TIMEZONE ?=
 KEEP ?=
 
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test images test-containers lint format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,12 @@ demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIM
 
 test: setup ## the tests
 	@$(PY) -m pytest
+
+images: setup ## the images newsrec-pipeline and newsrec-serving; TORCH=cu130 for CUDA, PYTHON_IMAGE=... for another base
+	@$(PY) scripts/images
+
+test-containers: setup ## the same in containers: builds the images, runs the pipeline and the servers from them
+	@$(PY) -m pytest -m containers
 
 lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff check .

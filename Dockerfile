@@ -1,0 +1,38 @@
+# Two images: `pipeline` runs the components of the Kubeflow pipelines, `serving` the predictor and the collector.
+#
+# `make images` builds them, docs/containers.md says what fills them. Packages come from build/wheels and nowhere else,
+# so a build needs no network. The large layers come first, the first three are shared; a change of code builds the last
+# layer of each image anew.
+ARG PYTHON_IMAGE=python:3.11-slim
+
+FROM ${PYTHON_IMAGE} AS packages
+ENV PATH=/opt/newsrec/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 HOME=/tmp
+RUN python3 -m venv --without-pip /opt/newsrec \
+    && groupadd --gid 10001 newsrec \
+    && useradd --uid 10001 --gid newsrec --no-create-home --home-dir /tmp --shell /usr/sbin/nologin newsrec
+COPY scripts/install-wheels /usr/local/bin/
+RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels core
+RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels stores
+WORKDIR /tmp
+
+FROM packages AS pipeline
+RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels lab pipelines
+COPY feature_repo /app/feature_repo
+RUN --mount=type=bind,target=/src,rw install-wheels --newsrec
+USER 10001:10001
+LABEL org.opencontainers.image.title="newsrec pipeline" \
+      org.opencontainers.image.description="Runs the components of newsrec's Kubeflow pipelines" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+FROM packages AS serving
+RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels serving
+COPY feature_repo /app/feature_repo
+COPY serving /app/serving
+RUN --mount=type=bind,target=/src,rw install-wheels --newsrec
+USER 10001:10001
+EXPOSE 8080 8081 8090
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python3", "-m", "serving.health"]
+ENTRYPOINT ["python3", "-m", "serving"]
+LABEL org.opencontainers.image.title="newsrec serving" \
+      org.opencontainers.image.description="newsrec's predictor (KServe) and collector" \
+      org.opencontainers.image.licenses="Apache-2.0"
