@@ -209,9 +209,7 @@ def keep(servers: Servers, moment: int) -> None:
     event = {"event_id": uuid.uuid4().hex, "request_id": made["request_id"], "user_id": "me", "kind": "click"}
     feedback = json.dumps({"events": [{**event, "article_id": made["slate"][0]["article_id"], "position": 0}]})
     header = "-H 'content-type: application/json'"
-    console.print(
-        "\nStill up; Ctrl-C ends both. Ask, tell, and ask again (at the time of the log's end):\n"
-    )
+    console.print("\nStill up; Ctrl-C ends both. Ask, tell, and ask again (at the time of the log's end):\n")
     console.print(f"curl {servers.predictor}/v1/models/newsrec:predict -d '{request}'", markup=False, soft_wrap=True)
     console.print(f"curl {servers.collector}/v1/feedback {header} -d '{feedback}'", markup=False, soft_wrap=True)
     with contextlib.suppress(KeyboardInterrupt):

@@ -146,6 +146,7 @@ def copied_tree(target: Path) -> Path:
     for name in ("newsrec/a.py", "feature_repo/b.py", "components/c.py", "docs/d.py"):
         (target / name).parent.mkdir(parents=True)
         (target / name).write_text("x = 1\n")
+    (target / "requirements.lock").write_text("torch==1\n")
     return target
 
 
@@ -154,6 +155,7 @@ def copied_tree(target: Path) -> Path:
     [
         (lambda root: (root / "newsrec/a.py").write_text("x = 2\n"), True),
         (lambda root: (root / "components/c.py").rename(root / "components/e.py"), True),
+        (lambda root: (root / "requirements.lock").write_text("torch==2\n"), True),
         (lambda root: (root / "docs/d.py").write_text("x = 2\n"), False),
     ],
 )
