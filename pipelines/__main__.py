@@ -40,9 +40,7 @@ def run_command(
 ) -> None:
     """Run the training pipeline on this machine with KFP's local runner."""
     console = Console()
-    submission = Submission(
-        source, tuple(policy or POLICIES), root / "store", root / "releases", timezone, simulation, gate
-    )
+    submission = Submission(source, tuple(policy or POLICIES), root, timezone, simulation, gate)
     arguments = submission.arguments()
     console.print(f"run {arguments['run']} of {submission.pipeline}", highlight=False)
     result = run(submission.pipeline, arguments, root, console)
@@ -61,9 +59,7 @@ def submit_command(
     gate: Gate = None,
 ) -> None:
     """Submit the training pipeline to a cluster; ROOT is a path inside it."""
-    submission = Submission(
-        source, tuple(policy or POLICIES), root / "store", root / "releases", timezone, simulation, gate
-    )
+    submission = Submission(source, tuple(policy or POLICIES), root, timezone, simulation, gate)
     print(submit(submission.pipeline, submission.arguments(), host))
 
 

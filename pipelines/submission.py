@@ -29,21 +29,21 @@ class Submission:
     source: str
     policies: tuple[Path, ...]
     """TOML files, one a policy."""
-    store: Path
-    releases: Path
+    root: Path
+    """Folder with the feature store (``store``) and the releases (``releases``)."""
     timezone: str = ""
     simulation: Path | None = None
     gate: Path | None = None
 
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments, every configuration resolved. Raises InvalidConfig, FileNotFoundError."""
-        incumbent = releases.current(self.releases)
+        incumbent = releases.current(self.root / "releases")
         arguments = {
             "code": code_digest(),
             "policies": [_resolved(RunConfig, path) for path in self.policies],
             "gate_config": _resolved(GateConfig, self.gate),
-            "store": str(self.store.absolute()),
-            "releases": str(self.releases.absolute()),
+            "store": str((self.root / "store").absolute()),
+            "releases": str((self.root / "releases").absolute()),
             "incumbent": incumbent.version if incumbent else "",
         }
         if self.source == SIMULATED:

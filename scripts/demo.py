@@ -103,7 +103,7 @@ def main() -> None:
 
 def train(data: str, timezone: str, root: Path) -> RunResult:
     """The training pipeline on ``data``, task by task on the terminal, then the comparison and the verdict."""
-    submission = Submission(data, POLICIES, root / "store", root / "releases", timezone)
+    submission = Submission(data, POLICIES, root, timezone)
     arguments = submission.arguments()
     console.print(f"[bold]1  Pipeline[/] {submission.pipeline} on {data} (run {arguments['run']})")
     if data != SIMULATED:

@@ -52,7 +52,7 @@ def train(folder: Path) -> Trained:
     for path in policies:
         path.write_text(f'policy = "{path.stem}"\n[training]\nepochs = 1\n')
     site = folder / "site"
-    submission = Submission(f"events:{log}", policies, site / "store", site / "releases", gate=gate)
+    submission = Submission(f"events:{log}", policies, site, gate=gate)
     arguments = submission.arguments()
     mounts = [docker.types.Mount(str(log), str(log), "bind", read_only=True)]
     mounts += [docker.types.Mount(str(site), str(site), "bind")]

@@ -40,9 +40,7 @@ class Site:
             path.write_text(f'policy = "{path.stem}"\n[training]\nepochs = 1\n')
 
     def submission(self) -> Submission:
-        return Submission(
-            f"events:{self.log}", self.policies, self.root / "store", self.root / "releases", gate=self.gate
-        )
+        return Submission(f"events:{self.log}", self.policies, self.root, gate=self.gate)
 
     def run(self, **arguments: str) -> RunResult:
         wanted = self.submission()
@@ -176,6 +174,6 @@ def test_a_log_that_is_not_there_is_refused_at_submission(tmp_path: Path) -> Non
 def test_an_unknown_key_in_a_policys_table_is_refused_at_submission(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text('policy = "popularity"\n[model]\nlerning_rate = 1.0\n')
-    wanted = Submission("simulated", (path,), tmp_path / "store", tmp_path / "releases")
+    wanted = Submission("simulated", (path,), tmp_path)
     with pytest.raises(config.InvalidConfig, match="unknown key lerning_rate; did you mean learning_rate"):
         wanted.arguments()
