@@ -61,7 +61,7 @@ def publish_artifact(root: str | Path, directory: str | Path, incumbent: str, ru
     root = Path(root)
     new = artifact.load(directory)
     data_until = int(new.provenance.get("data_until", 0))
-    with _locked(root):
+    with locked(root):
         served = current(root)
         if served is not None and served.version == new.version:
             return new.version
@@ -82,14 +82,20 @@ def publish_artifact(root: str | Path, directory: str | Path, incumbent: str, ru
     return new.version
 
 
-def roll_back(root: str | Path) -> Release:
+def roll_back(root: str | Path, expected: str = "") -> Release:
     """Serve the release before the current one again, and return it. Raises Conflict where there is none.
 
-    Rolling back once more goes one release further back.
+    With ``expected`` only while that version is served, and nothing changes if it was rolled back just now: repeating
+    is safe. Without, rolling back once more goes one release further back.
     """
     root = Path(root)
-    with _locked(root):
+    with locked(root):
         served = current(root)
+        if served is not None and expected and served.rolled_back == expected:
+            return served
+        found = served.version if served else "nothing"
+        if expected and found != expected:
+            raise Conflict(f"{found} is served by now, expected {expected}; name the served version to roll it back")
         if served is None or served.previous is None:
             raise Conflict(f"{root} has no release before the current one to go back to")
         before = _read(root, root / "published" / f"{served.previous}.json")
@@ -101,7 +107,7 @@ def roll_back(root: str | Path) -> Release:
 def record_run(root: str | Path, run: str, state: str, error: str) -> None:
     """Append how ``run`` ended to the ledger of runs, with what is served after it."""
     root = Path(root)
-    with _locked(root):
+    with locked(root):
         served = current(root)
         line = {"run": run, "state": state, "error": error, "served": served.version if served else None}
         with (root / "runs.jsonl").open("a", encoding="utf-8") as ledger:
@@ -128,7 +134,8 @@ def _write(release: Release, path: Path) -> None:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> Iterator[None]:
+    """Nobody else publishes, rolls back or deploys meanwhile. Taken twice by the same caller it waits for ever."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

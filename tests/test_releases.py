@@ -125,6 +125,27 @@ def test_a_repeated_run_does_not_bring_back_what_was_rolled_back(root: Path, thr
     assert (release.version, release.previous, release.rolled_back) == (fourth, three[1], None)
 
 
+def test_what_is_expected_is_rolled_back_and_only_once(root: Path, three: list[str]) -> None:
+    assert roll_back(root, three[2]).version == three[1]
+    before = contents(root)
+    assert roll_back(root, three[2]) == current(root)
+    assert contents(root) == before
+    assert roll_back(root, three[1]).version == three[0]
+
+
+@pytest.mark.parametrize("expected", [0, 1])
+def test_a_roll_back_of_what_is_not_served_is_refused(expected: int, root: Path, three: list[str]) -> None:
+    before = contents(root)
+    with pytest.raises(Conflict, match=rf"^{three[2]} is served by now, expected {three[expected]}"):
+        roll_back(root, three[expected])
+    assert contents(root) == before
+
+
+def test_a_roll_back_before_a_release_says_that_nothing_is_served(root: Path) -> None:
+    with pytest.raises(Conflict, match=r"^nothing is served by now, expected abc"):
+        roll_back(root, "abc")
+
+
 def test_there_is_nothing_to_roll_back_before_a_release(root: Path) -> None:
     with pytest.raises(Conflict, match="no release before the current one"):
         roll_back(root)
