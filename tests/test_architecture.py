@@ -16,7 +16,7 @@ LAYERS = {
     "event_tables event_log assignment datasets",
     "2": "encoders rl.objectives",
     "3": "baselines rl",
-    "4": "registry artifact releases",
+    "4": "registry artifact releases deployment",
     "4'": "simulator evaluation",
     "5": "training tuning ingestion judging cli",
 }
