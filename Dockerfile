@@ -2,7 +2,7 @@
 #
 # `make images` builds them, docs/containers.md says what fills them. Packages come from build/wheels and nowhere else,
 # so a build needs no network. The large layers come first, the first three are shared; a change of code builds the last
-# layer of each image anew.
+# layer of each image anew. The commit comes after the layers: it stands in what an image trains, and builds nothing anew.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS packages
@@ -20,8 +20,11 @@ RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels lab pipe
 COPY feature_repo /app/feature_repo
 RUN --mount=type=bind,target=/src,rw install-wheels --newsrec
 USER 10001:10001
+ARG COMMIT=unknown
+ENV NEWSREC_COMMIT=${COMMIT}
 LABEL org.opencontainers.image.title="newsrec pipeline" \
       org.opencontainers.image.description="Runs the components of newsrec's Kubeflow pipelines" \
+      org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 FROM packages AS serving
@@ -33,6 +36,9 @@ USER 10001:10001
 EXPOSE 8080 8081 8090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python3", "-m", "serving.health"]
 ENTRYPOINT ["python3", "-m", "serving"]
+ARG COMMIT=unknown
+ENV NEWSREC_COMMIT=${COMMIT}
 LABEL org.opencontainers.image.title="newsrec serving" \
       org.opencontainers.image.description="newsrec's predictor (KServe) and collector" \
+      org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"

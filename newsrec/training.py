@@ -7,6 +7,7 @@ ranking, which is what judging looks at; the initial ones if no epoch improves o
 
 import copy
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from newsrec.evaluation.ranking import evaluate
 from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
 from newsrec.reward import RewardConfig
+
+COMMIT_VARIABLE = "NEWSREC_COMMIT"
+"""The environment variable in which an image says which commit it was built from."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,10 @@ def _provenance(decisions: Decisions, rows: np.ndarray, run: RunConfig, validati
 
 
 def _commit() -> str:
-    """The commit of the code, "unknown" outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """The commit of the code, with "-dirty" where files differ from it; "unknown" where neither image nor git knows."""
+    if carried := os.environ.get(COMMIT_VARIABLE):
+        return carried
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

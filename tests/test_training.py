@@ -1,6 +1,7 @@
 """The loop: what it may look at, what it keeps, and what it refuses."""
 
 import json
+import subprocess
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +127,22 @@ def test_provenance_says_where_it_comes_from(decisions: Decisions) -> None:
     assert (found["events_from"], found["data_until"]) == (decisions.time[0], decisions.time[-1])
     assert found["decisions"] == len(train_rows)
     assert json.loads(json.dumps(found)) == found
-    assert len(found["commit"]) == 40 or found["commit"] == "unknown"
+
+
+def test_the_commit_is_the_image_s_or_the_checkout_s_or_unknown(
+    decisions: Decisions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit() -> str:
+        return run(decisions, "popularity", epochs=1)[0].provenance["commit"]
+
+    monkeypatch.setenv("NEWSREC_COMMIT", "0123abc-dirty")
+    assert commit() == "0123abc-dirty"
+    monkeypatch.setenv("NEWSREC_COMMIT", "")
+    if (ROOT / ".git").exists():
+        head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        assert commit().removesuffix("-dirty") == head.stdout.strip()
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git, as in an image
+    assert commit() == "unknown"
 
 
 def test_a_loss_that_is_no_number_is_said(decisions: Decisions) -> None:

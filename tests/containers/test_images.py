@@ -1,12 +1,14 @@
 """What is in the images, and what is not."""
 
 import json
+import subprocess
 
 import docker
 import pytest
 
 from components import IMAGE
 from newsrec.features import feature_hash
+from tests.conftest import ROOT
 from tests.containers.hardened import HARDENED, IMAGE_USER
 from tests.containers.site import SERVING_IMAGE
 
@@ -67,8 +69,18 @@ def test_an_image_says_what_it_is_and_is_no_larger_than_it_must_be(
     assert labels["title"] == image.partition(":")[0].replace("-", " ")
     assert labels["version"] == image.partition(":")[2]
     assert labels["licenses"] == "Apache-2.0"
-    assert labels["revision"]
     assert found.attrs["Size"] < GIGABYTES[image] * 1e9
+
+
+@pytest.mark.parametrize("image", MODULES)
+def test_an_image_says_which_commit_it_is_of(engine: docker.DockerClient, images: None, image: str) -> None:
+    commit = engine.images.get(image).labels["org.opencontainers.image.revision"]
+    assert run(engine, image, "-c", "import os; print(os.environ['NEWSREC_COMMIT'])").strip() == commit
+    if (ROOT / ".git").exists():
+        git = ["git", "-C", ROOT, "merge-base", "--is-ancestor", commit.removesuffix("-dirty"), "HEAD"]
+        subprocess.run(git, check=True)  # HEAD itself, unless somebody commits while the tests run
+    else:
+        assert commit == "unknown"
 
 
 def test_serving_starts_without_a_shell(engine: docker.DockerClient, images: None) -> None:

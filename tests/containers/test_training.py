@@ -3,9 +3,11 @@
 
 import json
 
+import docker
 import pyarrow.parquet as pq
 import pytest
 
+from components import IMAGE
 from newsrec import artifact, events
 from tests.containers.training import POLICIES, Trained
 
@@ -24,13 +26,15 @@ def test_every_task_left_what_it_promises(trained: Trained) -> None:
     assert online["readers"] == len(set(trained.log.feedback["user_id"].to_pylist()))
 
 
-def test_the_winner_is_the_release(trained: Trained) -> None:
+def test_the_winner_is_the_release(engine: docker.DockerClient, trained: Trained) -> None:
     verdict = json.loads((trained.output("gate", "verdict") / "verdict.json").read_text())
     assert verdict["decision"] == "ship"
     winner = artifact.load(trained.output("evaluate", "winner"))
     assert winner.name == verdict["candidate"]
     assert trained.release.version == winner.version
     assert trained.release.run == trained.run
+    labels = engine.images.get(IMAGE).labels
+    assert winner.provenance["commit"] == labels["org.opencontainers.image.revision"]
     assert artifact.load(trained.release.directory).version == winner.version
     ledger = (trained.releases / "runs.jsonl").read_text().splitlines()
     expected = {"run": trained.run, "state": "SUCCEEDED", "error": "", "served": winner.version}
