@@ -1,4 +1,4 @@
-"""A log from outside, as validated events with article embeddings."""
+"""A log from outside or a simulated one, as validated events with article embeddings."""
 
 from kfp import dsl
 
@@ -6,8 +6,11 @@ from components import component
 
 
 @component
-def ingest(source: str, timezone: str, data: str, code: str, events: dsl.Output[dsl.Dataset]):
-    """Read ``source`` (``mind:PATH``, ``log:DATABASE_URL`` ...) into an event log; ``timezone`` for naive times."""
+def ingest(source: str, timezone: str, simulation: str, data: str, code: str, events: dsl.Output[dsl.Dataset]):
+    """Read ``source`` (``mind:PATH``, ``log:DATABASE_URL`` ...) with naive times in ``timezone`` into an event log.
+
+    ``simulated`` is the newsroom that ``simulation`` (JSON of a SimulationConfig) describes.
+    """
     from newsrec import ingestion
 
-    ingestion.ingest(source, events.path, timezone or None)
+    ingestion.ingest(source, events.path, timezone or None, simulation)

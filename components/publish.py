@@ -6,8 +6,8 @@ from components import component
 
 
 @component
-def publish(winner: dsl.Input[dsl.Model], releases: str, incumbent: str, run: str) -> str:
+def publish(winner: dsl.Input[dsl.Model], releases: str, incumbent: str, run: str, storage: str, service: str) -> str:
     """Publish under an immutable version, unless the release is no longer ``incumbent``; returns the version."""
-    from newsrec.releases import publish_artifact
+    from newsrec import deployment
 
-    return publish_artifact(releases, winner.path, incumbent, run)
+    return deployment.publish_to(releases, winner.path, incumbent, run, storage, service)

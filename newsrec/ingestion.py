@@ -14,6 +14,8 @@ from newsrec.events import EventLog, InvalidEvents
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.rollout import simulate
 
+SIMULATED = "simulated"
+"""The source that is no log yet."""
 SOURCES: dict[str, Callable[[str, str | None], EventLog]] = {
     "mind": mind.read,
     "ebnerd": ebnerd.read,
@@ -25,20 +27,28 @@ SOURCES: dict[str, Callable[[str, str | None], EventLog]] = {
 """Name -> reader of the path (or database URL) and the timezone of naive times."""
 
 
-def ingest(source: str, out: str | Path, timezone: str | None = None) -> Path:
+def ingest(source: str, out: str | Path, timezone: str | None = None, simulation: str = "{}") -> Path:
     """The log of ``source``, such as ``mind:PATH`` or ``log:sqlite:///FILE``, written to the folder ``out``.
 
-    Embeddings that are null are filled from the articles' texts. Raises InvalidConfig for an unknown kind of source,
-    InvalidEvents, FileNotFoundError.
+    ``simulated`` is the world that ``simulation`` (JSON) describes. Embeddings that are null are filled from the
+    articles' texts. Raises InvalidConfig for an unknown kind of source, InvalidEvents, FileNotFoundError.
     """
-    kind, colon, where = source.partition(":")
-    if kind not in SOURCES or not colon or not where:
-        known = ", ".join(f"{name}:{'URL' if name == 'log' else 'PATH'}" for name in SOURCES)
-        raise InvalidConfig(f"source is {source!r}, expected one of {known}")
+    if source == SIMULATED:
+        return simulate_to(simulation, out)
+    kind, where = split(source)
     log = SOURCES[kind](where, timezone)
     if not log.recommendations.num_rows:
         raise InvalidEvents(f"{source}: found no recommendation, expected a log with decisions")
     return events.write(log._replace(articles=embed_articles(log.articles)), out)
+
+
+def split(source: str) -> tuple[str, str]:
+    """``kind:where`` in its two parts. Raises InvalidConfig for a kind that is not in SOURCES."""
+    kind, _, where = source.partition(":")
+    if kind not in SOURCES or not where:
+        known = ", ".join(f"{name}:{'URL' if name == 'log' else 'PATH'}" for name in SOURCES)
+        raise InvalidConfig(f"source is {source!r}, expected {SIMULATED} or one of {known}")
+    return kind, where
 
 
 def simulate_to(

@@ -1,67 +1,179 @@
-"""``python -m pipelines``: compile, run on this machine, submit to a cluster."""
+"""``python -m pipelines``: compile, run on this machine; submit, schedule, watch and roll back on a cluster."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from newsrec import config, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
-from pipelines.compile import compile_all
+from newsrec.config import InvalidConfig
+from newsrec.ingestion import SIMULATED
+from newsrec.releases import Conflict
+from pipelines import submission
+from pipelines.api import ApiFailed
+from pipelines.cluster import ClusterConfig
+from pipelines.compile import compile_to
 from pipelines.local import RunFailed, run
-from pipelines.submission import POLICIES, SIMULATED, Submission
+from pipelines.schedule import DAILY, schedule, unschedule
+from pipelines.status import print_status
+from pipelines.submission import POLICIES, Submission
 from pipelines.submit import submit
+from pipelines.wait import wait
 
-app = typer.Typer(help="The training pipeline: compile it, run it here, submit it to Kubeflow.", no_args_is_help=True)
+app = typer.Typer(help="The pipelines: compile them, run them here, submit them to Kubeflow.", no_args_is_help=True)
+
+
+class Trains(StrEnum):
+    """A pipeline that may train."""
+
+    TRAINING = "training"
+    FEEDBACK = "feedback"
+
+
+class Runs(StrEnum):
+    """A pipeline that runs on this machine."""
+
+    TRAINING = "training"
+    FEEDBACK = "feedback"
+    ROLL_BACK = "roll-back"
+
+
+Host = Annotated[str, typer.Option(help="URL of the Kubeflow Pipelines API, such as http://localhost:8888")]
+Cluster = Annotated[Path | None, typer.Option(help="TOML of the cluster, such as configs/clusters/kind.toml")]
 Source = Annotated[str, typer.Option(help="simulated, mind:PATH, ebnerd:PATH, events:DIR or log:DATABASE_URL")]
 Policies = Annotated[list[Path] | None, typer.Option("--policy", help="a TOML file, once for each policy to train")]
 Root = Annotated[Path, typer.Option(help="folder for the store, the releases, the runs and the cache")]
 Timezone = Annotated[str, typer.Option(help="of naive times in the log, such as Europe/Copenhagen")]
-Simulation = Annotated[Path | None, typer.Option(help="TOML of the simulated newsroom")]
+Simulation = Annotated[Path | None, typer.Option(help="TOML of the simulated newsroom, for training")]
 Gate = Annotated[Path | None, typer.Option(help="TOML of the gate")]
+Rules = Annotated[Path | None, typer.Option(help="TOML of the data contract and of what retrains and rolls back")]
+Until = Annotated[str, typer.Option(help="the moment of a feedback run, ISO 8601 with its zone; now if left out")]
+Expected = Annotated[str, typer.Option(help="roll back only while this version is served")]
 
 
 @app.command("compile")
-def compile_command(out: Annotated[Path, typer.Option(help="folder for the YAML")] = Path("build")) -> None:
-    """Write each pipeline as YAML."""
-    for path in compile_all(out):
+def compile_command(
+    out: Annotated[Path, typer.Option(help="folder for the YAML")] = Path("build"), cluster: Cluster = None
+) -> None:
+    """Write each pipeline as YAML for a cluster."""
+    for path in compile_to(out, config.load(ClusterConfig, cluster)):
         print(path)
 
 
 @app.command("run")
 def run_command(
+    pipeline: Annotated[Runs, typer.Argument()] = Runs.TRAINING,
     source: Source = SIMULATED,
     policy: Policies = None,
     root: Root = Path("runs"),
     timezone: Timezone = "",
     simulation: Simulation = None,
     gate: Gate = None,
+    rules: Rules = None,
+    until: Until = "",
+    expected: Expected = "",
 ) -> None:
-    """Run the training pipeline on this machine with KFP's local runner."""
+    """Run a pipeline on this machine with KFP's local runner."""
+    wanted = Submission(source, tuple(policy or POLICIES), root, timezone, simulation, gate)
+    if pipeline is Runs.ROLL_BACK:
+        arguments = submission.roll_back(root, None, expected)
+    else:
+        arguments = wanted.training() if pipeline is Runs.TRAINING else wanted.feedback(rules, until)
     console = Console()
-    submission = Submission(source, tuple(policy or POLICIES), root, timezone, simulation, gate)
-    arguments = submission.arguments()
-    console.print(f"run {arguments['run']} of {submission.pipeline}", highlight=False)
-    result = run(submission.pipeline, arguments, root, console)
-    console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
-    console.print(f"report: {result.verdict_directory}", soft_wrap=True)
+    console.print(f"run {arguments['run']} of {pipeline}", highlight=False)
+    result = run(pipeline, arguments, root, console)
+    if result.verdict is not None:
+        console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
+        console.print(f"report: {result.verdict_directory}", soft_wrap=True)
+    if pipeline is Runs.ROLL_BACK:
+        _print_served(root)
 
 
 @app.command("submit")
 def submit_command(
-    host: Annotated[str, typer.Option(help="URL of the Kubeflow Pipelines API")],
-    source: Source = SIMULATED,
+    host: Host,
+    pipeline: Annotated[Trains, typer.Argument()] = Trains.TRAINING,
+    cluster: Cluster = None,
+    source: Annotated[str, typer.Option(help="as for run; PATH is one in the cluster", show_default=False)] = "",
     policy: Policies = None,
-    root: Root = Path("/mnt/newsrec"),
     timezone: Timezone = "",
     simulation: Simulation = None,
     gate: Gate = None,
+    rules: Rules = None,
+    until: Until = "",
+    wait_for_it: Annotated[bool, typer.Option("--wait", help="until the run has ended")] = False,
 ) -> None:
-    """Submit the training pipeline to a cluster; ROOT is a path inside it."""
-    submission = Submission(source, tuple(policy or POLICIES), root, timezone, simulation, gate)
-    print(submit(submission.pipeline, submission.arguments(), host))
+    """Submit a pipeline to a cluster. Training learns from a simulated log, feedback from the cluster's, if not told
+    otherwise."""
+    site = config.load(ClusterConfig, cluster)
+    source = source or (SIMULATED if pipeline is Trains.TRAINING else _log(site))
+    wanted = Submission(source, tuple(policy or POLICIES), Path(site.root), timezone, simulation, gate, site)
+    arguments = wanted.training() if pipeline is Trains.TRAINING else wanted.feedback(rules, until)
+    submitted = submit(pipeline, arguments, site, host)
+    print(f"run {submitted.run_id}\n{submitted.link}", flush=True)
+    if wait_for_it:
+        wait(submitted.run_id, host, Console())
+
+
+@app.command("schedule")
+def schedule_command(
+    host: Host,
+    cluster: Cluster = None,
+    cron: Annotated[str, typer.Option(help="when, in the time zone of the cluster's scheduler (UTC)")] = DAILY,
+    source: Annotated[str, typer.Option(help="the cluster's event log if left out", show_default=False)] = "",
+    policy: Policies = None,
+    timezone: Timezone = "",
+    gate: Gate = None,
+    rules: Rules = None,
+    off: Annotated[bool, typer.Option("--off", help="no longer")] = False,
+) -> None:
+    """Run the feedback pipeline every day, or as CRON says. Again with other options replaces what was there."""
+    if off:
+        print(f"{unschedule(host)} recurring run(s) deleted")
+        return
+    site = config.load(ClusterConfig, cluster)
+    wanted = Submission(source or _log(site), tuple(policy or POLICIES), Path(site.root), timezone, None, gate, site)
+    print(f"feedback at {cron!r}: {schedule(wanted.feedback(rules), cron, site, host)}")
+
+
+@app.command("status")
+def status_command(host: Host) -> None:
+    """The last runs on a cluster, how they ended, and what recurs."""
+    print_status(host, Console())
+
+
+@app.command("roll-back")
+def roll_back_command(
+    host: Annotated[str, typer.Option(help="URL of the Kubeflow Pipelines API, for a cluster")] = "",
+    cluster: Cluster = None,
+    root: Annotated[Path | None, typer.Option(help="folder of a site on this machine")] = None,
+    expected: Expected = "",
+) -> None:
+    """Serve the release before the current one again: on a cluster (HOST), or in a folder (ROOT)."""
+    if bool(host) == bool(root) or (cluster and not host):
+        raise InvalidConfig("roll-back takes --host URL, with --cluster TOML where it differs, or --root DIR, not both")
+    if root:
+        releases.roll_back(root / "releases", expected)
+        _print_served(root)
+        return
+    site = config.load(ClusterConfig, cluster)
+    submitted = submit("roll-back", submission.roll_back(Path(site.root), site, expected), site, host)
+    print(f"run {submitted.run_id}\n{submitted.link}", flush=True)
+    wait(submitted.run_id, host, Console())
+
+
+def _log(cluster: ClusterConfig) -> str:
+    return f"log:{cluster.event_log}"
+
+
+def _print_served(root: Path) -> None:
+    served = releases.current(root / "releases")
+    print(f"{served.version if served else 'nothing'} is served from {root}")
 
 
 if __name__ == "__main__":
-    guarded("pipelines", app, RunFailed, InvalidArtifact)
+    guarded("pipelines", app, RunFailed, ApiFailed, Conflict, InvalidArtifact)

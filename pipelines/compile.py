@@ -1,21 +1,28 @@
 """Pipelines to the YAML that a Kubeflow cluster takes."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kfp import compiler
+from kfp.dsl.base_component import BaseComponent
 
-from pipelines.training import simulated_training, training
+from pipelines.cluster import ClusterConfig
+from pipelines.rollback import rollback
+from pipelines.training import training
 
-PIPELINES = {"training": training, "simulated-training": simulated_training}
+PIPELINES: Mapping[str, Callable[[ClusterConfig | None], BaseComponent]] = {
+    "training": training,
+    "roll-back": rollback,
+}
 
 
-def compile_all(directory: str | Path) -> list[Path]:
-    """Write ``newsrec-NAME.yaml`` for each pipeline into ``directory`` and return the paths."""
+def compile_to(directory: str | Path, cluster: ClusterConfig) -> list[Path]:
+    """Write ``newsrec-NAME.yaml`` for each pipeline on ``cluster`` into ``directory`` and return the paths."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, pipeline in PIPELINES.items():
         path = directory / f"newsrec-{name}.yaml"
-        compiler.Compiler().compile(pipeline, str(path))
+        compiler.Compiler().compile(pipeline(cluster), str(path))
         paths.append(path)
     return paths

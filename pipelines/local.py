@@ -1,7 +1,6 @@
 """A pipeline on this machine: KFP's own local runner, with a line a task on the terminal and everything else in a log.
 
-The components run as subprocesses of this environment, the cache lies beside the runs, and the verdict and report of a
-run are where KFP put the gate's output.
+The components run as subprocesses of this environment and the cache lies beside the runs.
 """
 
 import builtins
@@ -39,13 +38,24 @@ class RunFailed(RuntimeError):
 
 @dataclass
 class RunResult:
-    """Where a finished run left its verdict. ``executed`` and ``cached`` name the tasks, once for each time."""
+    """What a finished run left. ``executed`` and ``cached`` name the tasks, once for each time."""
 
-    verdict: dict[str, Any]
-    verdict_directory: Path
+    directory: Path
+    """KFP's: the output NAME of a task is ``TASK/NAME`` in it."""
     executed: list[str]
     cached: list[str]
     log: Path
+
+    @property
+    def verdict_directory(self) -> Path:
+        """Verdict and report of the gate, where the run had one."""
+        return self.directory / "gate" / "verdict"
+
+    @property
+    def verdict(self) -> dict[str, Any] | None:
+        """The gate's verdict, None where the run had none: nothing was trained."""
+        path = self.verdict_directory / "verdict.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 @dataclass
@@ -95,7 +105,7 @@ class _LogFile:
 
 
 def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console | None = None) -> RunResult:
-    """Run the pipeline ``name`` of ``PIPELINES`` under ``root`` and return its verdict. Raises RunFailed."""
+    """Run the pipeline ``name`` of ``PIPELINES`` under ``root`` and return what it left. Raises RunFailed."""
     root = Path(root).absolute()
     runs = root / "pipelines" / arguments["run"]
     runs.mkdir(parents=True, exist_ok=True)
@@ -114,16 +124,13 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
     stopped = partial(record_run, arguments["releases"], arguments["run"], "INTERRUPTED", f"see {log}")
     with _ends_at_once(stopped), log.open("a", encoding="utf-8") as file, _observed(tasks, _LogFile(file)) as stream:
         try:
-            PIPELINES[name](**arguments)
+            PIPELINES[name](None)(**arguments)
         except RuntimeError as error:
             what = tasks.failed[0] if tasks.failed else name
             message = f"task {what} failed: {stream.error or error}; the whole log is {log}"
             record_run(arguments["releases"], arguments["run"], "FAILED", message)
             raise RunFailed(message) from None
-    run_directory = max(set(runs.iterdir()) - before)
-    directory = run_directory / "gate" / "verdict"
-    verdict = json.loads((directory / "verdict.json").read_text())
-    return RunResult(verdict, directory, tasks.executed, tasks.cached, log)
+    return RunResult(max(set(runs.iterdir()) - before), tasks.executed, tasks.cached, log)
 
 
 @contextlib.contextmanager

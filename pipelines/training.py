@@ -1,13 +1,13 @@
 """Log to served policy: features, several policies side by side, evaluation, gate, publication.
 
-``training`` starts from a log, ``simulated_training`` from a simulated one; everything after the events is the same::
+::
 
-    ingest or simulate ─► features ─┬─► materialize
-                                    ├─► train (one a policy) ─► evaluate ─► gate ─► publish, if the gate says ship
-                                    └──────────────────────────────┘
+    resolve ─► ingest ─► features ─┬─► materialize
+                                   └─► train (one a policy) ─► evaluate ─► gate ─► publish, if the gate says ship
 """
 
 from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
 
 from components.evaluate import evaluate
 from components.features import features
@@ -16,71 +16,92 @@ from components.ingest import ingest
 from components.materialize import materialize
 from components.publish import publish
 from components.report import report
-from components.simulate import simulate
+from components.resolve import resolve
 from components.train import train
+from pipelines.cluster import ClusterConfig, place
 
-CPU_LIMIT, MEMORY_LIMIT = "2", "4Gi"
-
-
-def _limited(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    return task.set_cpu_limit(CPU_LIMIT).set_memory_limit(MEMORY_LIMIT)
+PARALLEL = 2
+"""Policies that are trained at the same time."""
 
 
-def _uncached(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    return task.set_caching_options(False)
+def policy_training(cluster: ClusterConfig | None) -> BaseComponent:
+    """From training rows to a release, if the gate says so: the part that other pipelines contain."""
 
-
-def _train_and_publish(events, code, policies, gate_config, store, releases, incumbent, run) -> None:
-    """The tasks that both pipelines share; arguments are the pipeline's channels."""
-    training_set = _limited(features(events=events, code=code)).outputs["training_set"]
-    _uncached(_limited(materialize(training_set=training_set, store=store)))
-    with dsl.ParallelFor(policies, parallelism=2) as config:
-        trained = _limited(train(training_set=training_set, config=config, code=code))
-    judged = _limited(
-        evaluate(
+    @dsl.pipeline(name="newsrec-policy-training")
+    def newsrec_policy_training(
+        training_set: dsl.Input[dsl.Dataset],
+        code: str,
+        policies: list,
+        gate_config: str,
+        releases: str,
+        incumbent: str,
+        storage: str,
+        service: str,
+        run: str,
+    ):
+        with dsl.ParallelFor(policies, parallelism=PARALLEL) as config:
+            trained = train(training_set=training_set, config=config, code=code)
+            place(trained, cluster, "accelerator")
+        judged = evaluate(
             training_set=training_set,
             models=dsl.Collected(trained.outputs["model"]),
             releases=releases,
             incumbent=incumbent,
             code=code,
         )
-    )
-    verdict = _uncached(
-        _limited(gate(metrics=judged.outputs["metrics"], report=judged.outputs["report"], config=gate_config))
-    )
-    with dsl.If(verdict.outputs["Output"] == "ship"):
-        _uncached(_limited(publish(winner=judged.outputs["winner"], releases=releases, incumbent=incumbent, run=run)))
+        place(judged, cluster)
+        verdict = gate(metrics=judged.outputs["metrics"], report=judged.outputs["report"], config=gate_config)
+        place(verdict, cluster, cached=False)
+        with dsl.If(verdict.outputs["Output"] == "ship"):
+            published = publish(
+                winner=judged.outputs["winner"],
+                releases=releases,
+                incumbent=incumbent,
+                run=run,
+                storage=storage,
+                service=service,
+            )
+            place(published, cluster, "object store", cached=False)
+
+    return newsrec_policy_training
 
 
-@dsl.pipeline(name="newsrec-training", description="A log to a served policy, through the gate.")
-def training(
-    source: str,
-    timezone: str,
-    data: str,
-    code: str,
-    policies: list,
-    gate_config: str,
-    store: str,
-    releases: str,
-    incumbent: str,
-    run: str,
-):
-    with dsl.ExitHandler(_uncached(report(run=run, releases=releases))):
-        events = _limited(ingest(source=source, timezone=timezone, data=data, code=code)).outputs["events"]
-        _train_and_publish(events, code, policies, gate_config, store, releases, incumbent, run)
+def training(cluster: ClusterConfig | None) -> BaseComponent:
+    """The training pipeline, for ``cluster`` or (None) for this machine."""
+    train_and_publish = policy_training(cluster)
 
+    @dsl.pipeline(name="newsrec-training", description="A log to a served policy, through the gate.")
+    def newsrec_training(
+        source: str,
+        timezone: str,
+        simulation: str,
+        code: str,
+        policies: list,
+        gate_config: str,
+        store: str,
+        releases: str,
+        storage: str,
+        service: str,
+        run: str,
+    ):
+        with dsl.ExitHandler(place(report(run=run, releases=releases), cluster, cached=False)):
+            start = place(resolve(releases=releases, source=source, until=""), cluster, "database", cached=False)
+            data = start.outputs["data"]
+            log = ingest(source=source, timezone=timezone, simulation=simulation, data=data, code=code)
+            place(log, cluster, "database")
+            joined = place(features(events=log.outputs["events"], code=code), cluster)
+            training_set = joined.outputs["training_set"]
+            place(materialize(training_set=training_set, store=store), cluster, "online store", cached=False)
+            train_and_publish(
+                training_set=training_set,
+                code=code,
+                policies=policies,
+                gate_config=gate_config,
+                releases=releases,
+                incumbent=start.outputs["incumbent"],
+                storage=storage,
+                service=service,
+                run=run,
+            )
 
-@dsl.pipeline(name="newsrec-simulated-training", description="A simulated log to a served policy, through the gate.")
-def simulated_training(
-    simulation: str,
-    code: str,
-    policies: list,
-    gate_config: str,
-    store: str,
-    releases: str,
-    incumbent: str,
-    run: str,
-):
-    with dsl.ExitHandler(_uncached(report(run=run, releases=releases))):
-        events = _limited(simulate(config=simulation, code=code)).outputs["events"]
-        _train_and_publish(events, code, policies, gate_config, store, releases, incumbent, run)
+    return newsrec_training

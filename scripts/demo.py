@@ -29,8 +29,9 @@ from rich.table import Table
 from newsrec import artifact, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
+from newsrec.ingestion import SIMULATED
 from pipelines.local import RunFailed, RunResult, run
-from pipelines.submission import POLICIES, SIMULATED, Submission
+from pipelines.submission import POLICIES, Submission
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -104,11 +105,11 @@ def main() -> None:
 def train(data: str, timezone: str, root: Path) -> RunResult:
     """The training pipeline on ``data``, task by task on the terminal, then the comparison and the verdict."""
     submission = Submission(data, POLICIES, root, timezone)
-    arguments = submission.arguments()
-    console.print(f"[bold]1  Pipeline[/] {submission.pipeline} on {data} (run {arguments['run']})")
+    arguments = submission.training()
+    console.print(f"[bold]1  Pipeline[/] training on {data} (run {arguments['run']})")
     if data != SIMULATED:
         console.print(f"   naive times in the log are read as {timezone}; TIMEZONE=... changes that")
-    result = run(submission.pipeline, arguments, root, console)
+    result = run("training", arguments, root, console)
     console.print("\n[bold]2  Comparison and verdict[/]\n")
     console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
     return result

@@ -67,7 +67,7 @@ def test_naive_times_are_local_to_the_timezone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [
-        ("mind", InvalidConfig, "source is 'mind', expected one of mind:PATH, ebnerd:PATH"),
+        ("mind", InvalidConfig, "source is 'mind', expected simulated or one of mind:PATH, ebnerd:PATH"),
         ("mind:", InvalidConfig, "source is 'mind:'"),
         ("netflix:x", InvalidConfig, "log:URL"),
         ("events:{root}/none", FileNotFoundError, "articles.parquet is missing"),

@@ -53,12 +53,12 @@ def train(folder: Path) -> Trained:
         path.write_text(f'policy = "{path.stem}"\n[training]\nepochs = 1\n')
     site = folder / "site"
     submission = Submission(f"events:{log}", policies, site, gate=gate)
-    arguments = submission.arguments()
+    arguments = submission.training()
     mounts = [docker.types.Mount(str(log), str(log), "bind", read_only=True)]
     mounts += [docker.types.Mount(str(site), str(site), "bind")]
     (site / "runs").mkdir(parents=True)  # or the engine makes it, for root alone
     user = writable(site)
     runner = local.DockerRunner(**HARDENED, network_mode="none", mem_limit="2g", mounts=mounts, user=user)
     local.init(runner, pipeline_root=str(site / "runs"))
-    PIPELINES[submission.pipeline](**arguments)
+    PIPELINES["training"](None)(**arguments)
     return Trained(folder, arguments["run"], events.read(log))

@@ -1,34 +1,56 @@
 """The compiled pipelines: they parse as what a cluster takes, and the graph is the one that the page promises."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from google.protobuf import json_format
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from components import IMAGE
-from pipelines.compile import PIPELINES, compile_all
-from pipelines.training import CPU_LIMIT, MEMORY_LIMIT
+from newsrec.config import InvalidConfig, from_mapping
+from pipelines.cluster import USER, ClusterConfig
+from pipelines.compile import PIPELINES, compile_to
+
+CLUSTER = ClusterConfig(gpu="accelerator=l4", image="registry.example.org/newsrec-pipeline:7", retries=3)
+TRAINS = ("training",)
+
+
+def compiled(cluster: ClusterConfig, directory: Path) -> dict[str, tuple[dict, dict]]:
+    """Pipeline -> its specification and its Kubernetes options by executor."""
+    paths = compile_to(directory, cluster)
+    assert [path.name for path in paths] == [f"newsrec-{name}.yaml" for name in PIPELINES]
+    found = {}
+    for name, path in zip(PIPELINES, paths, strict=True):
+        spec, platform = yaml.safe_load_all(path.read_text())
+        found[name] = spec, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return found
 
 
 @pytest.fixture(scope="module")
-def specs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    directory = tmp_path_factory.mktemp("compiled")
-    paths = compile_all(directory)
-    assert [path.name for path in paths] == [f"newsrec-{name}.yaml" for name in PIPELINES]
-    return {name: yaml.safe_load(path.read_text()) for name, path in zip(PIPELINES, paths, strict=True)}
+def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict, dict]]:
+    return compiled(CLUSTER, tmp_path_factory.mktemp("compiled"))
 
 
-def tasks_below(spec: dict, dag: dict) -> dict[str, dict]:
-    """Every task of ``dag`` and of the sub-graphs in it, by name."""
-    found = {}
+@pytest.fixture(scope="module")
+def specs(both: dict) -> dict[str, dict]:
+    return {name: spec for name, (spec, _) in both.items()}
+
+
+@pytest.fixture(scope="module")
+def options(both: dict) -> dict[str, dict]:
+    return {name: executors for name, (_, executors) in both.items()}
+
+
+def tasks_below(spec: dict, dag: dict) -> Iterator[tuple[str, dict]]:
+    """Name and task of all in ``dag`` and in the sub-graphs of it; branches of two sub-graphs may share a name."""
     for name, task in dag["tasks"].items():
+        yield name, task
         component = spec["components"][task["componentRef"]["name"]]
-        found[name] = task
         if "dag" in component:
-            found |= tasks_below(spec, component["dag"])
-    return found
+            yield from tasks_below(spec, component["dag"])
 
 
 def upstream(task: dict) -> set[str]:
@@ -53,43 +75,124 @@ def test_an_unknown_field_would_not_parse(specs: dict) -> None:
         json_format.ParseDict({**specs["training"], "surprise": 1}, PipelineSpec())
 
 
-@pytest.mark.parametrize(("name", "source"), [("training", "ingest"), ("simulated-training", "simulate")])
-def test_graph(specs: dict, name: str, source: str) -> None:
-    spec = specs[name]
+def graph(spec: dict) -> list[tuple[str, dict]]:
     assert set(spec["root"]["dag"]["tasks"]) == {"exit-handler-1", "report"}
-    tasks = tasks_below(spec, spec["root"]["dag"])
-    assert {source, "features", "materialize", "train", "evaluate", "gate", "publish"} < set(tasks)
-    (loop,) = [task for task in tasks if task.startswith("for-loop")]
-    (condition,) = [task for task in tasks if task.startswith("condition")]
-    assert upstream(tasks["features"]) == {source}
-    assert upstream(tasks["materialize"]) == {"features"}
-    assert upstream(tasks[loop]) == {"features"}
-    assert upstream(tasks["evaluate"]) == {"features", loop}
-    assert upstream(tasks["gate"]) == {"evaluate"}
-    assert upstream(tasks[condition]) == {"evaluate", "gate"}
-    assert tasks[condition]["triggerPolicy"]["condition"].endswith("== 'ship'")
     assert spec["root"]["dag"]["tasks"]["report"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    return list(tasks_below(spec, spec["root"]["dag"]))
+
+
+def branch_for(spec: dict, value: str) -> dict:
+    """The one branch that is taken for ``value``."""
+    branches = [task for name, task in graph(spec) if name.startswith("condition")]
+    (found,) = [task for task in branches if task["triggerPolicy"]["condition"].endswith(f"== '{value}'")]
+    return found
+
+
+def test_graph_of_a_training(specs: dict) -> None:
+    tasks = dict(graph(specs["training"]))
+    (loop,) = [task for task in tasks if task.startswith("for-loop")]
+    assert upstream(tasks["ingest"]) == {"resolve"}
+    assert upstream(tasks["features"]) == {"ingest"}
+    assert upstream(tasks["materialize"]) == {"features"}
+    assert upstream(tasks["newsrec-policy-training"]) == {"resolve", "features"}
+    assert upstream(tasks["evaluate"]) == {loop}
+    assert upstream(tasks["gate"]) == {"evaluate"}
+    assert upstream(branch_for(specs["training"], "ship")) == {"evaluate", "gate"}
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_every_container_has_the_image_and_limits(specs: dict, name: str) -> None:
+def test_every_container_has_the_image_limits_and_retries(specs: dict, name: str) -> None:
     containers = {n: e["container"] for n, e in specs[name]["deploymentSpec"]["executors"].items()}
-    assert len(containers) == 8
-    assert {container["image"] for container in containers.values()} == {IMAGE}
     for executor, container in containers.items():
-        if executor != "exec-report":
-            limits = container["resources"]
-            assert (limits["resourceCpuLimit"], limits["resourceMemoryLimit"]) == (CPU_LIMIT, MEMORY_LIMIT), executor
-        command = " ".join(container["command"])
-        assert "pip install" not in command, executor
+        resources = container["resources"]
+        assert (resources["resourceCpuRequest"], resources["resourceCpuLimit"]) == CLUSTER.cpu, executor
+        assert (resources["resourceMemoryRequest"], resources["resourceMemoryLimit"]) == CLUSTER.memory, executor
+        assert container["image"] == CLUSTER.image
+        assert "pip install" not in " ".join(container["command"]), executor
+    tasks = {n: task for n, task in graph(specs[name]) if "exec-" + n in containers}
+    assert tasks.keys() == {n.removeprefix("exec-") for n in containers}
+    for task_name, task in tasks.items():
+        policy = task["retryPolicy"]
+        tries = 0 if (name, task_name) == ("roll-back", "roll-back") else CLUSTER.retries
+        assert policy.get("maxRetryCount", 0) == tries, task_name
+        assert (policy["backoffDuration"], policy["backoffFactor"]) == ("30s", 2.0)
+
+
+def test_without_a_registry_the_image_is_the_components(tmp_path: Path) -> None:
+    for spec, _ in compiled(ClusterConfig(), tmp_path).values():
+        containers = [executor["container"] for executor in spec["deploymentSpec"]["executors"].values()]
+        assert {container["image"] for container in containers} == {IMAGE}
+        assert not any("accelerator" in container["resources"] for container in containers)
 
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_what_lies_outside_of_the_cache_is_never_cached(specs: dict, name: str) -> None:
-    tasks = tasks_below(specs[name], specs[name]["root"]["dag"])
-    cached = {n for n, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert {"features", "train", "evaluate"} < cached
-    assert not cached & {"materialize", "gate", "publish", "report"}
+    tasks = graph(specs[name])
+    cached = {n for n, task in tasks if task.get("cachingOptions", {}).get("enableCache")}
+    containers = {n.removeprefix("exec-") for n in specs[name]["deploymentSpec"]["executors"]}
+    assert cached & containers == containers & {"ingest", "features", "train", "evaluate"}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_task_has_its_kubernetes_options(specs: dict, options: dict, name: str) -> None:
+    assert options[name].keys() == specs[name]["deploymentSpec"]["executors"].keys()
+    for executor, found in options[name].items():
+        parsed = json_format.ParseDict(found, KubernetesExecutorConfig())
+        assert parsed.active_deadline_seconds == CLUSTER.timeout_seconds, executor
+        assert parsed.image_pull_policy == "IfNotPresent"
+        assert (parsed.security_context.run_as_user, parsed.security_context.run_as_non_root) == (USER, True)
+        (mount,) = parsed.pvc_mount
+        assert (mount.constant, mount.mount_path) == ("newsrec", "/mnt/newsrec")
+
+
+def test_credentials_go_to_the_tasks_that_need_them_and_no_others(specs: dict, options: dict) -> None:
+    secrets: dict[str, set] = {}
+    for name in PIPELINES:
+        for executor, found in options[name].items():
+            for secret in found.get("secretAsEnv", []):
+                variables = {key["envVar"] for key in secret["keyToEnv"]}
+                secrets.setdefault(executor, set()).update((secret["secretName"], v) for v in variables)
+    postgres = {("newsrec-postgres", "PGPASSWORD")}
+    store = {("mlpipeline-minio-artifact", f"AWS_{part}") for part in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")}
+    assert secrets == {
+        "exec-resolve": postgres,
+        "exec-ingest": postgres,
+        "exec-publish": store,
+        "exec-roll-back": store,
+    }
+    executors = [x for name in PIPELINES for x in specs[name]["deploymentSpec"]["executors"].items()]
+    variables = {n: {e["name"]: e["value"] for e in x["container"].get("env", [])} for n, x in executors}
+    assert {n: found for n, found in variables.items() if found} == {
+        "exec-materialize": {"NEWSREC_REDIS": "redis.newsrec:6379"},
+        "exec-publish": {"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:8333"},
+        "exec-roll-back": {"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:8333"},
+    }
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_training_alone_takes_an_accelerator(specs: dict, options: dict, name: str) -> None:
+    executors = specs[name]["deploymentSpec"]["executors"]
+    taken = {n: e["container"]["resources"].get("accelerator") for n, e in executors.items()}
+    assert {n for n, found in taken.items() if found} == {"exec-train"}
+    assert (taken["exec-train"]["resourceType"], taken["exec-train"]["resourceCount"]) == ("nvidia.com/gpu", "1")
+    selectors = {n: found["nodeSelector"] for n, found in options[name].items() if "nodeSelector" in found}
+    assert selectors == {"exec-train": {"labels": {"accelerator": "l4"}}}
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"gpu": "a100"}, "gpu is 'a100', expected LABEL=VALUE"),
+        ({"inference_service": "newsrec"}, "expected NAMESPACE/NAME"),
+        ({"storage": "/mnt/releases"}, "expected s3://BUCKET/PREFIX"),
+        ({"retries": -1}, "retries below 0"),
+        ({"image_pull_policy": "never"}, "expected one of Always, IfNotPresent, Never"),
+        ({"memmory": ["1Gi", "2Gi"]}, "did you mean memory"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(bad: dict, message: str) -> None:
+    with pytest.raises(InvalidConfig, match=message):
+        from_mapping(ClusterConfig, bad)
 
 
 def test_components_say_at_most_ten_statements() -> None:

@@ -4,6 +4,7 @@ import builtins
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from feature_repo.store import open_store
 from newsrec import artifact, config, events, ingestion, releases
 from newsrec.simulator.config import SimulationConfig
 from pipelines import submission
+from pipelines.cluster import ClusterConfig
 from pipelines.local import RunFailed, RunResult, run
 from pipelines.submission import Submission
 
@@ -42,9 +44,8 @@ class Site:
     def submission(self) -> Submission:
         return Submission(f"events:{self.log}", self.policies, self.root, gate=self.gate)
 
-    def run(self, **arguments: str) -> RunResult:
-        wanted = self.submission()
-        return run(wanted.pipeline, {**wanted.arguments(), **arguments}, self.root / "runs", Console(quiet=True))
+    def run(self) -> RunResult:
+        return run("training", self.submission().training(), self.root / "runs", Console(quiet=True))
 
     def served(self) -> releases.Release:
         release = releases.current(self.root / "releases")
@@ -71,9 +72,21 @@ def first(site: Site) -> RunResult:
 
 
 def test_a_first_run_executes_everything_and_publishes(site: Site, first: RunResult) -> None:
-    expected = ["evaluate", "features", "gate", "ingest", "materialize", "publish", "report", "train", "train"]
-    assert sorted(first.executed) == expected
+    expected = [
+        "evaluate",
+        "features",
+        "gate",
+        "ingest",
+        "materialize",
+        "publish",
+        "report",
+        "resolve",
+        "train",
+        "train",
+    ]
+    assert sorted(first.executed) == sorted(expected)
     assert first.cached == []
+    assert first.verdict is not None
     assert first.verdict["decision"] == "ship"
     release = site.served()
     served = artifact.load(release.directory)
@@ -103,13 +116,14 @@ def test_the_same_run_again_takes_what_has_not_changed_from_the_cache(site: Site
     before = site.served()
     again = site.run()  # the incumbent is another: evaluated anew
     assert sorted(again.cached) == [task for task in CACHED if task != "evaluate"]
+    assert again.verdict is not None
     assert again.verdict["decision"] == "refuse"
     assert any("nothing to gain" in reason for reason in again.verdict["reasons"])
     assert "publish" not in again.executed
     assert site.served() == before
     third = site.run()
     assert sorted(third.cached) == CACHED
-    assert sorted(third.executed) == ["gate", "materialize", "report"]
+    assert sorted(third.executed) == ["gate", "materialize", "report", "resolve"]
 
 
 def test_a_changed_configuration_trains_that_policy_alone(site: Site, first: RunResult) -> None:
@@ -120,22 +134,25 @@ def test_a_changed_configuration_trains_that_policy_alone(site: Site, first: Run
     assert "train" in result.executed
 
 
-def test_changed_data_run_anew_and_a_late_run_cannot_overwrite(site: Site, first: RunResult) -> None:
+def test_changed_data_run_anew_and_a_failed_task_is_named_in_the_ledger(site: Site, first: RunResult) -> None:
     before = site.served()
     site.add_article("late-addition")
-    with pytest.raises(RunFailed, match=rf"task publish failed: .*Conflict: {before.version} is served by now"):
-        site.run(incumbent="")  # was submitted before anything was served
+    weights = before.directory / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    with pytest.raises(RunFailed, match=r"task evaluate failed: .*InvalidArtifact: .*weights"):
+        site.run()
+    weights.write_bytes(whole)
     assert site.served() == before
     failed = site.ledger()[-1]
     assert (failed["state"], failed["served"]) == ("FAILED", before.version)
-    text = (site.root / "runs" / f"{failed['run']}.log").read_text()
-    assert text.count("Executing task") >= 8  # ingest, features, train, ...: nothing of the old data was taken
+    assert set(site.run().cached) == {"ingest", "features", "train"}  # of the changed data, by the run that failed
 
 
 def test_changed_code_runs_anew(site: Site, first: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    unchanged = site.submission().arguments()
+    unchanged = site.submission().training()
     monkeypatch.setattr(submission, "code_digest", lambda: "another")
-    changed = site.submission().arguments()
+    changed = site.submission().training()
     assert {name for name in changed if changed[name] != unchanged[name]} == {"code", "run"}
     assert site.run().cached == []
 
@@ -165,10 +182,18 @@ def test_the_code_digest_follows_the_components_sources(tmp_path: Path, change: 
 
 
 def test_a_log_that_is_not_there_is_refused_at_submission(tmp_path: Path) -> None:
-    for source in (f"events:{tmp_path}/none", f"log:sqlite:///{tmp_path}/none.db"):
-        with pytest.raises(FileNotFoundError, match="does not exist"):
-            submission.data_digest(source)
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        Submission(f"events:{tmp_path}/none", (), tmp_path).training()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_of_this_machine_is_refused_for_a_cluster(tmp_path: Path) -> None:
+    wanted = Submission("mind:data", (), Path("/mnt/newsrec"), cluster=ClusterConfig())
+    with pytest.raises(config.InvalidConfig, match="expected a path below /mnt/newsrec"):
+        wanted.training()
+    there = replace(wanted, source="mind:/mnt/newsrec/data").training()
+    assert there["source"] == "mind:/mnt/newsrec/data"
+    assert (there["storage"], there["service"]) == ("s3://mlpipeline/newsrec/releases", "newsrec/newsrec")
 
 
 def test_an_unknown_key_in_a_policys_table_is_refused_at_submission(tmp_path: Path) -> None:
@@ -176,4 +201,4 @@ def test_an_unknown_key_in_a_policys_table_is_refused_at_submission(tmp_path: Pa
     path.write_text('policy = "popularity"\n[model]\nlerning_rate = 1.0\n')
     wanted = Submission("simulated", (path,), tmp_path)
     with pytest.raises(config.InvalidConfig, match="unknown key lerning_rate; did you mean learning_rate"):
-        wanted.arguments()
+        wanted.training()
