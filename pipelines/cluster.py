@@ -1,4 +1,4 @@
-"""Where a pipeline's tasks run on a Kubernetes cluster: volumes, credentials, limits, retries; no such thing locally."""
+"""Where tasks run on a Kubernetes cluster: volumes, credentials, limits, retries; on this machine nothing of it."""
 
 from dataclasses import dataclass
 from typing import Literal
