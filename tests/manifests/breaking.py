@@ -10,15 +10,17 @@ Rule = Callable[[list[Object]], Iterable[str]]
 
 
 class Broken(NamedTuple):
-    """``change`` breaks the overlay with everything in it; ``rule`` must then say ``complaint``."""
+    """``change`` breaks the manifests of ``overlay``; ``rule`` must then say ``complaint``."""
 
     rule: Rule
     complaint: str
     change: Callable[[list[Object]], Any]
+    overlay: str = "abtest"
+    """The one with everything in it, where nothing else is said."""
 
     def found(self) -> list[str]:
         """What the rule says of the broken manifests, after saying nothing of the whole ones."""
-        objects = render("abtest")
+        objects = render(self.overlay)
         assert list(self.rule(objects)) == []
         self.change(objects)
         return list(self.rule(objects))
