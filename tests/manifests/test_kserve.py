@@ -86,7 +86,7 @@ def a_budget_lets_nodes_drain(objects: list[Object]) -> Iterator[str]:
 def command_lines_are_those_of_the_code(objects: list[Object]) -> Iterator[str]:
     for pod in pods(objects):
         for part in pod.containers:
-            if part["image"].rpartition("/")[2].startswith("newsrec-"):
+            if part["image"].rpartition("/")[2].startswith("newsrec-serving:"):
                 command, *options = part["args"]
                 try:
                     taken = COMMANDS[command].make_context(command, options).params
@@ -222,8 +222,9 @@ def test_a_rule_catches(broken: Broken) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_feature_store_is_made_by_a_function_that_exists(overlay: str) -> None:
-    makers = [part for pod in pods(render(overlay)) for part in pod.spec.get("initContainers", [])]
-    assert makers
+    parts = [part for pod in pods(render(overlay)) for part in pod.every_container]
+    makers = [part for part in parts if part["name"] == "feature-store"]
+    assert len(makers) >= 2  # the predictor's and the collector's
     for part in makers:
         program, flag, source = part["command"]
         assert (program, flag) == ("python3", "-c")

@@ -1,21 +1,31 @@
 """What a pod must be whatever it runs: restricted, bounded, probed, and ended without losing a request."""
 
+import re
+import runpy
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from components import IMAGE
+from pipelines.cluster import ClusterConfig
 from serving.server import GRACE_SECONDS
+from tests.conftest import ROOT
 from tests.manifests.breaking import Broken, Rule, container, environment, name, pod_spec
 from tests.manifests.objects import OVERLAYS, Object, find, of_kind, pods, render
 from tests.manifests.quantities import number
+from tests.manifests.tasks import task_jobs
 
-PIPELINE_IMAGE, VERSION = IMAGE.split(":")
-OUR_IMAGES = {IMAGE, f"{PIPELINE_IMAGE.replace('pipeline', 'serving')}:{VERSION}"}
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+TARGETS = runpy.run_path(str(ROOT / "scripts" / "images"))["TARGETS"]
+OUR_IMAGES = {f"newsrec-{target}:{VERSION}" for target in TARGETS}
+"""What ``make images`` builds."""
 STARTING_SECONDS = 60
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 ELSEWHERE = {"cpu": 0.674 + 0.5, "memory": 3.1 * 2**30 + 1.0 * 2**30}
-"""Requests of Kubeflow Pipelines 2.17 standalone (674m, 3.1 GiB), and room for KServe's and cert-manager's pods."""
+"""Requests of Kubeflow Pipelines 2.17 standalone (674m, 3.1 GiB), and room for KServe's controllers, each 100m and
+300 MiB; cert-manager's pods ask for nothing."""
 LAPTOP = {"cpu": 3.0, "memory": 8 * 2.0**30}
 
 
@@ -30,7 +40,7 @@ def images_are_pinned_and_ours_agree_with_the_code(objects: list[Object]) -> Ite
 
 
 def containers_are_probed(objects: list[Object]) -> Iterator[str]:
-    for pod in pods(objects):
+    for pod in (pod for pod in pods(objects) if pod.serves):
         for part in pod.containers:
             missing = {"startupProbe", "readinessProbe", "livenessProbe"} - part.keys()
             yield from (f"{pod.owner}: {part['name']} has no {probe}" for probe in sorted(missing))
@@ -87,7 +97,7 @@ def passwords_come_from_secrets(objects: list[Object]) -> Iterator[str]:
 
 def servers_end_without_losing_a_request(objects: list[Object]) -> Iterator[str]:
     """No new requests before the signal, and more patience after it than the server needs."""
-    for pod in pods(objects):
+    for pod in (pod for pod in pods(objects) if pod.serves):
         for part in pod.containers:
             if part["image"].rpartition("/")[2] in OUR_IMAGES:
                 pause = part.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
@@ -212,6 +222,30 @@ def test_the_kind_stack_fits_on_a_laptop() -> None:
     objects = render("kind")
     for what, most in LAPTOP.items():
         assert requests(objects, what) + ELSEWHERE[what] <= most
+
+
+def test_images_are_those_of_the_dockerfile_and_the_components() -> None:
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert set(TARGETS) <= stages
+    assert IMAGE in OUR_IMAGES
+
+
+def test_pods_of_pipeline_tasks_keep_what_kubeflow_lets_them_keep(tmp_path: Path) -> None:
+    jobs = task_jobs(ClusterConfig(), tmp_path)
+    assert {"newsrec-training-train", "newsrec-roll-back-roll-back"} <= {job["metadata"]["name"] for job in jobs}
+    for rule in (IMAGES, BOUNDS, passwords_come_from_secrets):
+        assert list(rule(jobs)) == []
+    for pod in pods(jobs):
+        assert pod.containers[0]["securityContext"]["runAsUser"] == 10001
+    elsewhere = task_jobs(ClusterConfig(image="example.org/newsrec-pipeline:9.9.9"), tmp_path)
+    assert len(list(IMAGES(elsewhere))) == len(jobs)
+
+
+def test_the_pods_of_a_cron_job_are_seen() -> None:
+    template = find(render("kind"), "Job", "schedule-feedback")["spec"]["template"]
+    cron = {"kind": "CronJob", "metadata": {"name": "nightly", "namespace": "kubeflow"}}
+    (pod,) = pods([{**cron, "spec": {"jobTemplate": {"spec": {"template": template}}}}])
+    assert (pod.name, pod.serves, pod.containers[0]["name"]) == ("nightly", False, "schedule")
 
 
 def test_requests_count_every_copy() -> None:

@@ -12,6 +12,7 @@ from tests.manifests.objects import (
     Object,
     Pod,
     behind,
+    example_secrets,
     find,
     of_kind,
     pods,
@@ -24,12 +25,6 @@ from tests.manifests.objects import (
 
 OF_KUBEFLOW = {("Role", "kubeflow", "pipeline-runner")}
 """What is referred to and made by Kubeflow Pipelines."""
-
-
-def documented_secrets() -> dict[str, set[str]]:
-    """Secret -> its keys, as secret.example.yaml shows them to whoever makes them."""
-    examples = yaml.safe_load_all((MANIFESTS / "secret.example.yaml").read_text())
-    return {secret["metadata"]["name"]: set(secret["stringData"]) for secret in examples}
 
 
 def selectors_match_pods(objects: list[Object]) -> Iterator[str]:
@@ -45,7 +40,9 @@ def selectors_match_pods(objects: list[Object]) -> Iterator[str]:
             )
             if not any(selects(selector, each) for each in labels):
                 yield f"{title(thing)}: {selector} selects nothing"
-        if "template" in spec and not selects(spec["selector"], spec["template"]["metadata"]["labels"]):
+        if {"template", "selector"} <= spec.keys() and not selects(
+            spec["selector"], spec["template"]["metadata"]["labels"]
+        ):
             yield f"{title(thing)}: its selector is not of its own pods"
     for pod in every:
         for spread in pod.spec.get("topologySpreadConstraints", []):
@@ -66,7 +63,7 @@ def ports_lead_to_containers(objects: list[Object]) -> Iterator[str]:
             named = {port["name"] for port in thing["spec"]["ports"]}
             wrong = {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} - named
             yield from (f"{title(monitor)}: {title(thing)} has no port {port}" for port in sorted(wrong))
-    for pod in pods(objects):
+    for pod in (pod for pod in pods(objects) if pod.serves):
         for part in pod.containers:
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 handler = part[probe].get("httpGet") or part[probe].get("tcpSocket")
@@ -75,22 +72,23 @@ def ports_lead_to_containers(objects: list[Object]) -> Iterator[str]:
 
 
 def references_are_kept(objects: list[Object]) -> Iterator[str]:
-    secrets = documented_secrets()
+    secrets = {which: set(secret["stringData"]) for which, secret in example_secrets().items()}
     there = {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects} | OF_KUBEFLOW
     for pod in pods(objects):
         for secret, key in _secret_keys(pod):
-            if key not in secrets.get(secret, set()):
+            if key not in secrets.get((pod.namespace, secret), set()):
                 yield f"{pod.owner}: key {key} of Secret {secret} is not in secret.example.yaml"
         for kind, wanted in _objects_named_by(pod):
             if (kind, pod.namespace, wanted) not in there:
                 yield f"{pod.owner}: there is no {kind} {wanted}"
         volumes = {volume["name"] for volume in pod.spec.get("volumes", [])} | _claimed(pod, objects)
         for part in pod.every_container:
-            missing = {mount["name"] for mount in part["volumeMounts"]} - volumes
+            missing = {mount["name"] for mount in part.get("volumeMounts", [])} - volumes
             yield from (f"{pod.owner}: there is no volume {volume}" for volume in sorted(missing))
     for account in of_kind(objects, "ServiceAccount"):
-        unknown = {secret["name"] for secret in account.get("secrets", [])} - secrets.keys()
-        yield from (f"{title(account)}: Secret {secret} is not in secret.example.yaml" for secret in sorted(unknown))
+        wanted = {(account["metadata"]["namespace"], secret["name"]) for secret in account.get("secrets", [])}
+        for _, secret in sorted(wanted - secrets.keys()):
+            yield f"{title(account)}: Secret {secret} is not in secret.example.yaml"
     for binding in of_kind(objects, "RoleBinding"):
         role, namespace = binding["roleRef"], binding["metadata"]["namespace"]
         wanted = [(role["kind"], namespace, role["name"])]
@@ -217,7 +215,11 @@ def test_a_rule_catches(broken: Broken) -> None:
 
 
 def test_nothing_is_fetched_to_render() -> None:
-    for path in MANIFESTS.rglob("kustomization.yaml"):
+    paths = [
+        path for part in ("base", "monitoring", "overlays") for path in (MANIFESTS / part).rglob("kustomization.yaml")
+    ]
+    assert len(paths) == 2 + len(OVERLAYS)
+    for path in paths:
         kustomization = yaml.safe_load(path.read_text())
         for part in kustomization.get("resources", []) + kustomization.get("components", []):
             assert (path.parent / part).exists(), f"{path}: {part} is not in this repository"
