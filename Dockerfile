@@ -1,8 +1,10 @@
-# Two images: `pipeline` runs the components of the Kubeflow pipelines, `serving` the predictor and the collector.
+# Two images: `pipeline` runs the components of the Kubeflow pipelines and submits them, `serving` the predictor and the
+# collector.
 #
 # `make images` builds them, docs/containers.md says what fills them. Packages come from build/wheels and nowhere else,
-# so a build needs no network. The large layers come first, the first three are shared; a change of code builds the last
-# layer of each image anew. The commit comes after the layers: it stands in what an image trains, and builds nothing anew.
+# so a build needs no network. The large layers come first, the first three are shared; our own code lies in /app as it
+# does in the repository, so that a change of it builds small layers alone. The commit comes after the layers: it stands
+# in what an image trains, and builds nothing anew.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS packages
@@ -17,8 +19,13 @@ WORKDIR /tmp
 
 FROM packages AS pipeline
 RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels lab pipelines
+COPY LICENSE requirements.lock /app/
+COPY configs /app/configs
+COPY newsrec /app/newsrec
 COPY feature_repo /app/feature_repo
-RUN --mount=type=bind,target=/src,rw install-wheels --newsrec
+COPY components /app/components
+COPY pipelines /app/pipelines
+RUN chmod -R a+rX /app && python3 -m compileall -q /app # as nobody can later: the root is read-only
 USER 10001:10001
 ARG COMMIT=unknown
 ENV NEWSREC_COMMIT=${COMMIT}
@@ -29,9 +36,11 @@ LABEL org.opencontainers.image.title="newsrec pipeline" \
 
 FROM packages AS serving
 RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels serving
+COPY LICENSE /app/
+COPY newsrec /app/newsrec
 COPY feature_repo /app/feature_repo
 COPY serving /app/serving
-RUN --mount=type=bind,target=/src,rw install-wheels --newsrec
+RUN chmod -R a+rX /app && python3 -m compileall -q /app
 USER 10001:10001
 EXPOSE 8080 8081 8090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python3", "-m", "serving.health"]

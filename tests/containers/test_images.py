@@ -8,6 +8,7 @@ import pytest
 
 from components import IMAGE
 from newsrec.features import feature_hash
+from pipelines.submission import code_digest
 from tests.conftest import ROOT
 from tests.containers.hardened import HARDENED, IMAGE_USER
 from tests.containers.site import SERVING_IMAGE
@@ -17,20 +18,20 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_200)]  # whichever i
 INSPECTION = """
 import importlib.util, json, os, pathlib, pwd, shutil, sysconfig
 packages = pathlib.Path(sysconfig.get_paths()["purelib"])
-modules = "docker feast gymnasium kfp kserve matplotlib newsrec pytest scipy serving torch".split()
+modules = "boto3 components docker feast gymnasium kfp kserve matplotlib newsrec pipelines pytest scipy serving torch"
 sources = [path for root in (packages, pathlib.Path("/app")) for path in root.rglob("*.py")]
 compiled = [pathlib.Path(importlib.util.cache_from_source(path)).exists() for path in sources]
 print(json.dumps({
     "user": [os.getuid(), os.getgid(), pwd.getpwuid(os.getuid()).pw_name, os.environ["HOME"]],
     "tools": [tool for tool in ("cc", "gcc", "g++", "clang", "ld", "make", "git") if shutil.which(tool)],
-    "modules": [name for name in modules if importlib.util.find_spec(name)],
+    "modules": [name for name in modules.split() if importlib.util.find_spec(name)],
     "compiled": sum(compiled) / len(compiled),
     "writable": [path for path in ("/app", "/opt/newsrec", "/usr", "/etc", "/tmp") if os.access(path, os.W_OK)],
     "cuda": __import__("torch").version.cuda,
 }))
 """
 MODULES = {
-    IMAGE: ["feast", "gymnasium", "kfp", "matplotlib", "newsrec", "scipy", "torch"],
+    IMAGE: ["components", "feast", "gymnasium", "kfp", "matplotlib", "newsrec", "pipelines", "scipy", "torch"],
     SERVING_IMAGE: ["feast", "kserve", "newsrec", "serving", "torch"],
 }
 GIGABYTES = {IMAGE: 2.2, SERVING_IMAGE: 1.9}
@@ -81,6 +82,12 @@ def test_an_image_says_which_commit_it_is_of(engine: docker.DockerClient, images
         subprocess.run(git, check=True)  # HEAD itself, unless somebody commits while the tests run
     else:
         assert commit == "unknown"
+
+
+def test_the_pipelines_image_says_of_its_code_what_this_tree_says(engine: docker.DockerClient, images: None) -> None:
+    """What it submits has the cache keys of what is submitted from here."""
+    code = "from pipelines.submission import code_digest; print(code_digest())"
+    assert run(engine, IMAGE, "-c", code).strip() == code_digest()
 
 
 def test_serving_starts_without_a_shell(engine: docker.DockerClient, images: None) -> None:
