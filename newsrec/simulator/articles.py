@@ -12,40 +12,29 @@ import pyarrow as pa
 from newsrec.events import ARTICLES, TIME
 from newsrec.features import DAY, HOUR, article_key
 from newsrec.simulator import draws
+from newsrec.simulator.parameters import BETWEEN, NOT_NEGATIVE, POSITIVE, Range, assumed, refuse_impossible
 from newsrec.simulator.vocabulary import ABSTRACT, BAIT_TITLES, PLAIN_TITLES, TOPICS
 
 TOPIC_NAMES = tuple(TOPICS)
+MAIN_SHARE = Range("a share in [0.5, 1)", lambda x: 0.5 <= x < 1)
 DESK_RHYTHM = np.array([1, 1, 1, 1, 2, 4, 7, 9, 9, 8, 7, 7, 8, 7, 7, 7, 8, 8, 7, 6, 5, 4, 3, 2], float)
 """Relative rate of publication in each hour of the day, UTC."""
 
 
 @dataclass(frozen=True)
 class NewsroomConfig:
-    """The supply of articles. All of it is assumed, none estimated from a log."""
+    """The supply of articles."""
 
-    shelf_life_hours: float = 48.0
-    """Age at which an article stops being a candidate."""
-    half_life_hours: float = 14.0
-    """Median time in which an article's freshness halves."""
-    half_life_spread: float = 0.5
-    """Standard deviation of the log of that time between articles."""
-    main_topic_share: float = 0.75
-    """Weight of the first of an article's two topics."""
-    clickbait: float = 0.25
-    """Mean clickbait, in (0, 1): an article's is ``u ** (1 / clickbait - 1)``, so most have little and a few much."""
-    body_words: float = 500.0
-    """Median length of a body."""
+    shelf_life_hours: float = assumed(48.0, "age at which an article stops being a candidate", POSITIVE)
+    half_life_hours: float = assumed(14.0, "median time in which an article's freshness halves", POSITIVE)
+    half_life_spread: float = assumed(0.5, "standard deviation of its log between articles", NOT_NEGATIVE)
+    main_topic_share: float = assumed(0.75, "weight of the first of an article's two topics", MAIN_SHARE)
+    clickbait: float = assumed(0.25, "mean clickbait; most articles have little and a few much", BETWEEN)
+    """An article's is ``u ** (1 / clickbait - 1)``."""
+    body_words: float = assumed(500.0, "median length of a body", POSITIVE)
 
     def __post_init__(self) -> None:
-        for name in ("shelf_life_hours", "half_life_hours", "body_words"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-        if not self.half_life_spread >= 0:
-            raise ValueError(f"half_life_spread is {self.half_life_spread}, expected 0 or more")
-        if not 0.5 <= self.main_topic_share < 1.0:
-            raise ValueError(f"main_topic_share is {self.main_topic_share}, expected a share in [0.5, 1)")
-        if not 0.0 < self.clickbait < 1.0:
-            raise ValueError(f"clickbait is {self.clickbait}, expected a mean in (0, 1)")
+        refuse_impossible(self)
 
 
 class Newsroom(NamedTuple):

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time
 from newsrec.events import MAX_CANDIDATES
 from newsrec.features import DAY
 from newsrec.simulator.articles import NewsroomConfig
+from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, chosen, refuse_impossible
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.response import ResponseConfig
 from newsrec.simulator.returns import ReturnConfig
@@ -17,33 +18,28 @@ LARGEST_SLATE = 100
 class SimulationConfig:
     """One world and its log. The same configuration gives the same events, whatever ``batch_size``."""
 
-    readers: int = 2_000
-    days: int = 14
-    articles_per_day: int = 60
-    slate_size: int = 10
-    candidates: int = 100
-    """The newest articles that a slate is chosen from; those that the reader has read are left out."""
-    seed: int = 0
-    start: str = "2024-03-04"
-    """First day of the log, UTC."""
-    batch_size: int = 2_048
-    """Decisions that the policy scores at once."""
+    readers: int = chosen(2_000, "number of readers", COUNT)
+    days: int = chosen(14, "length of the log", COUNT)
+    articles_per_day: int = chosen(60, "what the newsroom publishes", COUNT)
+    slate_size: int = chosen(10, "articles of a slate")
+    candidates: int = chosen(
+        100, "newest articles that a slate is chosen from, those left out that the reader has read"
+    )
+    seed: int = chosen(0, "of all draws", NOT_NEGATIVE)
+    start: str = chosen("2024-03-04", "first day of the log, UTC")
+    batch_size: int = chosen(2_048, "decisions that the policy scores at once", COUNT)
     newsroom: NewsroomConfig = field(default_factory=NewsroomConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
     response: ResponseConfig = field(default_factory=ResponseConfig)
     returns: ReturnConfig = field(default_factory=ReturnConfig)
 
     def __post_init__(self) -> None:
-        for name in ("readers", "days", "articles_per_day", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        refuse_impossible(self)
         if not 1 <= self.slate_size <= min(self.candidates, LARGEST_SLATE):
             expected = f"from 1 to the smaller of candidates and {LARGEST_SLATE}"
             raise ValueError(f"slate_size is {self.slate_size}, expected {expected}")
         if self.candidates > MAX_CANDIDATES:
             raise ValueError(f"candidates is {self.candidates}, expected at most {MAX_CANDIDATES}")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected 0 or more")
         try:
             year = date.fromisoformat(self.start).year
         except ValueError:

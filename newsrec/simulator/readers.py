@@ -8,6 +8,7 @@ import numpy as np
 from newsrec.features import DAY, HOUR
 from newsrec.simulator import draws
 from newsrec.simulator.articles import TOPIC_NAMES
+from newsrec.simulator.parameters import BETWEEN, NOT_NEGATIVE, POSITIVE, assumed, refuse_impossible
 
 WEEK_HOURS = 168
 PLACES = (("en-US", -300), ("en-US", -480), ("en-GB", 0), ("en-GB", 0), ("en-ZA", 120), ("en-IN", 330))
@@ -26,37 +27,22 @@ HABITS = (  # (hours of the day with a peak, weight of a day at the weekend)
 
 @dataclass(frozen=True)
 class PopulationConfig:
-    """How readers differ. All of it is assumed, none estimated from a log."""
+    """How readers differ."""
 
-    interest_spread: float = 1.0
-    """Standard deviation of a reader's interest in a topic."""
-    topic_appeal_spread: float = 0.3
-    """Standard deviation of what all readers share of their interest in a topic."""
-    visits_per_day: float = 0.22
-    """Median over readers, at neutral satisfaction."""
-    activity_spread: float = 1.1
-    """Standard deviation of the log of visits a day between readers."""
-    patience: float = 0.4
-    """Median probability to ask for another slate after one without a click."""
-    patience_spread: float = 0.6
-    """Standard deviation of its logit between readers."""
-    rhythm_shift_hours: float = 1.0
-    """Standard deviation of a reader's shift against their kind of rhythm."""
+    interest_spread: float = assumed(1.0, "standard deviation of a reader's interest in a topic", NOT_NEGATIVE)
+    topic_appeal_spread: float = assumed(
+        0.3, "standard deviation of what all readers share of their interest in a topic", NOT_NEGATIVE
+    )
+    visits_per_day: float = assumed(0.22, "median over readers, where what they read does not matter", POSITIVE)
+    activity_spread: float = assumed(1.1, "standard deviation of the log of visits a day between readers", NOT_NEGATIVE)
+    patience: float = assumed(0.4, "median probability to ask for another slate after one without a read", BETWEEN)
+    patience_spread: float = assumed(0.6, "standard deviation of its logit between readers", NOT_NEGATIVE)
+    rhythm_shift_hours: float = assumed(
+        1.0, "standard deviation of a reader's shift against their kind of rhythm", NOT_NEGATIVE
+    )
 
     def __post_init__(self) -> None:
-        for name in (
-            "interest_spread",
-            "topic_appeal_spread",
-            "activity_spread",
-            "patience_spread",
-            "rhythm_shift_hours",
-        ):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        if not self.visits_per_day > 0:
-            raise ValueError(f"visits_per_day is {self.visits_per_day}, expected more than 0")
-        if not 0.0 < self.patience < 1.0:
-            raise ValueError(f"patience is {self.patience}, expected a probability in (0, 1)")
+        refuse_impossible(self)
 
 
 class Population(NamedTuple):

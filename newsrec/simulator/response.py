@@ -10,61 +10,48 @@ from scipy.special import expit, ndtri
 from newsrec.events import KINDS
 from newsrec.features import SESSION_GAP_MINUTES
 from newsrec.simulator import draws
+from newsrec.simulator.parameters import NOT_NEGATIVE, POSITIVE, PROBABILITY, Range, assumed, refuse_impossible
 
 IMPRESSION, CLICK, DWELL, LIKE, SHARE, COMMENT, HIDE, LEAVE = range(len(KINDS))
 SECOND = 1_000_000
 
 
+WITHIN_A_SESSION = Range(
+    f"more than 0 and no more than the {SESSION_GAP_MINUTES} minutes of a session gap",
+    lambda x: 0 < x <= SESSION_GAP_MINUTES * 60,
+)
+
+
 @dataclass(frozen=True)
 class ResponseConfig:
-    """Coefficients of the response: logits where nothing else is said. All assumed, none estimated from a log."""
+    """Coefficients of the response: logits where nothing else is said."""
 
-    base: float = -3.2
-    interest: float = 1.5
-    quality: float = 0.35
-    clickbait: float = 0.9
-    freshness: float = 0.8
-    repetition: float = 1.0
-    position_bias: float = 0.35
-    """Exponent of the position."""
-    worth_base: float = 0.5
-    worth_interest: float = 0.8
-    worth_quality: float = 0.6
-    worth_clickbait: float = 3.5
-    dwell_seconds: float = 28.0
-    """Median dwell on an article of 500 words and worth 0.5."""
-    dwell_worth: float = 2.0
-    """What worth adds to the log of dwell, from worth 0 to worth 1."""
-    dwell_spread: float = 0.7
-    dwell_cap_seconds: float = 900.0
-    scan_seconds: float = 1.2
-    """Time for each examined position."""
-    like: float = 0.06
-    share: float = 0.02
-    comment: float = 0.015
-    hide: float = 0.01
-    """Probability, as are the three above."""
-    patience_click: float = 0.8
-    late_share: float = 0.05
-    """Share of slates whose feedback arrives late."""
-    late_minutes: float = 40.0
-    """Median lateness of those."""
+    base: float = assumed(-3.2, "of a click")
+    interest: float = assumed(1.5, "of a click, for each unit of match")
+    quality: float = assumed(0.35, "of a click, for a standard deviation of quality")
+    clickbait: float = assumed(0.9, "of a click, from no clickbait to nothing but")
+    freshness: float = assumed(0.8, "of a click, from stale to new")
+    repetition: float = assumed(1.0, "taken off for each time that it was examined lately", NOT_NEGATIVE)
+    position_bias: float = assumed(0.35, "exponent of the position in the probability of examination", NOT_NEGATIVE)
+    worth_base: float = assumed(0.5, "of worth")
+    worth_interest: float = assumed(0.8, "of worth, for each unit of match")
+    worth_quality: float = assumed(0.6, "of worth, for a standard deviation of quality")
+    worth_clickbait: float = assumed(3.5, "of worth, taken off from no clickbait to nothing but")
+    dwell_seconds: float = assumed(28.0, "median dwell on an article of 500 words and worth 0.5", POSITIVE)
+    dwell_worth: float = assumed(2.0, "what worth adds to the log of dwell, from worth 0 to worth 1")
+    dwell_spread: float = assumed(0.7, "standard deviation of the log of dwell", NOT_NEGATIVE)
+    dwell_cap_seconds: float = assumed(900.0, "longest dwell", WITHIN_A_SESSION)
+    scan_seconds: float = assumed(1.2, "time for each examined position", POSITIVE)
+    like: float = assumed(0.06, "probability after a read of worth 1", PROBABILITY)
+    share: float = assumed(0.02, "probability after a read of worth 1", PROBABILITY)
+    comment: float = assumed(0.015, "probability after a read of worth 1", PROBABILITY)
+    hide: float = assumed(0.01, "probability for an examined article of worth 0 that is not read", PROBABILITY)
+    patience_click: float = assumed(0.8, "of asking for another slate, where something was read")
+    late_share: float = assumed(0.05, "share of slates whose feedback arrives late", PROBABILITY)
+    late_minutes: float = assumed(40.0, "median lateness of those", POSITIVE)
 
     def __post_init__(self) -> None:
-        for name in ("like", "share", "comment", "hide", "late_share"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a probability in [0, 1]")
-        for name in ("dwell_seconds", "scan_seconds", "late_minutes"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-        for name in ("position_bias", "repetition", "dwell_spread"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        if not 0 < self.dwell_cap_seconds <= SESSION_GAP_MINUTES * 60:
-            found = f"dwell_cap_seconds is {self.dwell_cap_seconds}"
-            raise ValueError(
-                f"{found}, expected more than 0 and no more than the {SESSION_GAP_MINUTES} minutes of a session gap"
-            )
+        refuse_impossible(self)
 
 
 class Feedback(NamedTuple):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from newsrec.features import HOUR
+from newsrec.simulator.parameters import BETWEEN, POSITIVE, SHARE, assumed, refuse_impossible
 from newsrec.simulator.readers import WEEK_HOURS, Population, habit_table
 
 LONGEST_GAP_HOURS = 100_000.0
@@ -13,27 +14,17 @@ LONGEST_GAP_HOURS = 100_000.0
 
 @dataclass(frozen=True)
 class ReturnConfig:
-    """How what was read moves the next visit. All assumed, none estimated from a log."""
+    """How what was read moves the next visit."""
 
-    elasticity: float = 1.5
-    """0: satisfaction does not matter; negative: the satisfied stay away."""
-    neutral: float = 0.5
-    """Satisfaction of a new reader and of one who has forgotten, in (0, 1)."""
-    leak_hours: float = 240.0
-    """Time in which half of what differs from neutral is forgotten."""
-    read_weight: float = 0.12
-    empty_weight: float = 0.03
-    empty_value: float = 0.35
+    elasticity: float = assumed(1.5, "0: satisfaction does not matter; negative: the satisfied stay away")
+    neutral: float = assumed(0.5, "satisfaction of a new reader and of one who has forgotten", BETWEEN)
+    leak_hours: float = assumed(240.0, "time in which half of what differs from neutral is forgotten", POSITIVE)
+    read_weight: float = assumed(0.12, "weight of one read in satisfaction", SHARE)
+    empty_weight: float = assumed(0.03, "weight of a slate without a read", SHARE)
+    empty_value: float = assumed(0.35, "satisfaction that such a slate draws to", BETWEEN)
 
     def __post_init__(self) -> None:
-        for name in ("neutral", "empty_value"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a satisfaction in (0, 1)")
-        for name in ("read_weight", "empty_weight"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a weight in [0, 1)")
-        if not self.leak_hours > 0:
-            raise ValueError(f"leak_hours is {self.leak_hours}, expected more than 0")
+        refuse_impossible(self)
 
 
 def satisfied(

@@ -1,0 +1,81 @@
+"""Every parameter says where its value comes from, and refuses what is impossible by its name."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from newsrec import config as configs
+from newsrec.config import InvalidConfig
+from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.parameters import POSITIVE, Parameter, assumed, chosen, parameters, refuse_impossible
+
+
+@dataclass(frozen=True)
+class Inner:
+    speed: float = assumed(2.0, "of light", POSITIVE)
+
+    def __post_init__(self) -> None:
+        refuse_impossible(self)
+
+
+@dataclass(frozen=True)
+class Outer:
+    size: int = chosen(3, "how many")
+    inner: Inner = field(default_factory=Inner)
+
+
+@dataclass(frozen=True)
+class Silent:
+    size: int = chosen(3, "how many")
+    weight: float = 1.0
+
+
+def test_parameters_are_those_of_the_whole_tree() -> None:
+    assert list(parameters(Outer)) == [
+        Parameter("size", 3, "set", "how many"),
+        Parameter("inner.speed", 2.0, "assumed", "of light"),
+    ]
+
+
+def test_a_field_without_an_origin_is_found() -> None:
+    with pytest.raises(ValueError, match=r"weight has no origin"):
+        list(parameters(Silent))
+
+
+def test_every_parameter_of_a_world_has_an_origin_and_a_meaning() -> None:
+    found = {p.path: p for p in parameters(SimulationConfig)}
+    assert found["readers"].origin == "set"
+    assert found["newsroom.clickbait"] == Parameter(
+        "newsroom.clickbait", 0.25, "assumed", "mean clickbait; most articles have little and a few much"
+    )
+    assert {p.origin for p in found.values()} == {"set", "assumed"}
+    assert all(p.origin == "assumed" for path, p in found.items() if "." in path)
+    assert all(p.meaning for p in found.values())
+
+
+def numbers(config: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths of all floats in the configuration."""
+    found = []
+    for name, value in vars(config).items():
+        if isinstance(value, float):
+            found.append((*path, name))
+        elif hasattr(value, "__dataclass_fields__"):
+            found += numbers(value, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", numbers(SimulationConfig()), ids=".".join)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_parameter_can_be_what_is_no_number(path: tuple[str, ...], value: float) -> None:
+    config: Any = SimulationConfig()
+    for name in path[:-1]:
+        config = getattr(config, name)
+    with pytest.raises(ValueError, match=f"^{path[-1]} is {value}, expected"):
+        replace(config, **{path[-1]: value})
+
+
+def test_the_range_holds_in_a_file_too() -> None:
+    with pytest.raises(InvalidConfig, match=r"inner: speed is 0\.0, expected more than 0"):
+        configs.from_mapping(Outer, {"inner": {"speed": 0}})
