@@ -48,11 +48,9 @@ def clustered_means(
         total = counts[:, m].sum()
         mean = float(sums[:, m].sum() / total) if total else np.nan
         low, high = np.nan, np.nan
-        readers = np.count_nonzero(counts[:, m])
+        readers = int(np.count_nonzero(counts[:, m]))
         if readers > 1:
-            student = stdtrit(readers - 1, (1.0 - confidence) / 2.0)
-            tail = ndtr(np.sqrt(readers / (readers - 1)) * student)
-            low, high = np.nanquantile(resampled[:, m], [tail, 1.0 - tail])
+            low, high = np.nanquantile(resampled[:, m], _tails(readers, confidence))
         intervals.append(Interval(mean, float(low), float(high)))
     return intervals
 
@@ -78,6 +76,39 @@ def paired_difference(
 ) -> Interval:
     """The mean of ``a - b`` [n] on the same decisions: what is hard or easy for both cancels out."""
     return clustered_mean(a - b, clusters, generator, confidence, draws)
+
+
+def clustered_difference(
+    sides: np.ndarray,
+    clusters: np.ndarray,
+    generator: np.random.Generator,
+    confidence: float = 0.95,
+    draws: int = 1000,
+) -> Interval:
+    """The mean of the first column of ``sides`` [n, 2] less that of the second, each over its defined rows.
+
+    For two groups of decisions. A reader who is in both is drawn with both of their parts. The ends are NaN where a
+    column has fewer than two readers; the readers of the smaller one widen the interval.
+    """
+    reader = np.unique(clusters, return_inverse=True)[1]
+    defined = ~np.isnan(sides)
+    sums, counts = _sum_by(reader, np.where(defined, sides, 0.0)), _sum_by(reader, defined)  # [R, 2]
+    readers = int(np.count_nonzero(counts, axis=0).min())
+    if not readers:
+        return Interval(np.nan, np.nan, np.nan)
+    first, second = sums.sum(0) / counts.sum(0)
+    low, high = np.nan, np.nan
+    if readers > 1:
+        resampled = _resample(sums, counts, generator, draws)  # [draws, 2]
+        low, high = np.nanquantile(resampled[:, 0] - resampled[:, 1], _tails(readers, confidence))
+    return Interval(float(first - second), float(low), float(high))
+
+
+def _tails(readers: int, confidence: float) -> list[float]:
+    """The shares of the resamples at which the interval's ends lie."""
+    student = stdtrit(readers - 1, (1.0 - confidence) / 2.0)
+    tail = ndtr(np.sqrt(readers / (readers - 1)) * student)
+    return [tail, 1.0 - tail]
 
 
 def _sum_by(reader: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from newsrec.evaluation.intervals import clustered_mean, clustered_means, paired_difference
+from newsrec.evaluation.intervals import clustered_difference, clustered_mean, clustered_means, paired_difference
 
 RUNS = 400
 
@@ -67,6 +67,32 @@ def test_a_paired_difference_sees_what_two_intervals_do_not():
     a = b + 0.05
     assert clustered_mean(a, reader, generator).low < clustered_mean(b, reader, generator).mean
     assert paired_difference(a, b, reader, generator) == pytest.approx((0.05, 0.05, 0.05))
+
+
+def test_a_reader_of_both_groups_is_drawn_with_both_parts():
+    generator = np.random.default_rng(5)
+    clicks, reader = clustered_sample(generator, readers=3000)
+    first = generator.random(len(reader)) < 0.6
+    sides = np.stack([np.where(first, clicks, np.nan), np.where(first, np.nan, clicks)], 1)
+    ratios, parts = [], []
+    for group in (first, ~first):
+        sums, counts = np.bincount(reader, clicks * group), np.bincount(reader, group)
+        ratios.append(sums.sum() / counts.sum())
+        parts.append((sums - ratios[-1] * counts) / counts.sum())
+    error = np.sqrt(((parts[0] - parts[1]) ** 2).sum())
+    assert error < 0.85 * np.sqrt((parts[0] ** 2 + parts[1] ** 2).sum())  # what two separate draws would give
+    mean, low, high = clustered_difference(sides, reader, generator, confidence=0.9, draws=4000)
+    assert mean == pytest.approx(ratios[0] - ratios[1])
+    assert (low, high) == pytest.approx((mean - 1.645 * error, mean + 1.645 * error), abs=0.1 * error)
+
+
+def test_a_group_of_one_reader_has_no_interval_and_an_empty_one_no_difference():
+    sides = np.array([[1.0, np.nan], [0.0, np.nan], [np.nan, 0.25]])
+    mean, *ends = clustered_difference(sides, np.array([0, 1, 2]), np.random.default_rng(0))
+    assert mean == 0.25
+    assert np.isnan(ends).all()
+    assert np.isnan(clustered_difference(sides[:2], np.array([0, 1]), np.random.default_rng(0))).all()
+    assert np.isnan(clustered_difference(sides[:0], np.zeros(0, int), np.random.default_rng(0))).all()
 
 
 def test_undefined_values_are_left_out_and_one_reader_gives_no_interval():
