@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import shutil
 import subprocess
 import tomllib
@@ -21,7 +20,6 @@ from tests.manifests.test_train_job import TRAIN_JOB, runtime
 
 SKIPS = tomllib.loads(Path(__file__).with_name("checkov_skips.toml").read_text())
 """Check -> reason: ``manifests`` for every pod in them, ``tasks`` for pods of pipeline tasks."""
-VERSION = "3.3.30"
 OPAQUE = ("InferenceService", "TrainJob")
 """Kinds that make pods and that checkov cannot look into."""
 OF_KSERVE = {"name", "minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "deploymentStrategy"}
@@ -29,12 +27,10 @@ OF_KSERVE = {"name", "minReplicas", "maxReplicas", "scaleMetric", "scaleTarget",
 
 
 def find_checkov() -> str:
-    """The program that CHECKOV names, or one on the path, or in .venv-checkov; it does not share our requirements."""
-    own = ROOT / ".venv-checkov" / "bin" / "checkov"
-    program = os.environ.get("CHECKOV") or shutil.which("checkov") or (str(own) if own.exists() else None)
+    """The one on the path, or the one that `make checkov` makes; what it requires does not fit our versions."""
+    program = shutil.which("checkov") or shutil.which(ROOT / ".venv-checkov" / "bin" / "checkov")
     if program is None:
-        install = f"python3.11 -m venv .venv-checkov && .venv-checkov/bin/pip install checkov=={VERSION}"
-        unavailable("checkov", f"checkov not found; {install}")
+        unavailable("checkov", "checkov not found; make checkov")
     return program
 
 

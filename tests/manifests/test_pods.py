@@ -237,8 +237,8 @@ def test_pods_of_pipeline_tasks_keep_what_kubeflow_lets_them_keep(tmp_path: Path
         assert list(rule(jobs)) == []
     for pod in pods(jobs):
         assert pod.containers[0]["securityContext"]["runAsUser"] == 10001
-    elsewhere = task_jobs(ClusterConfig(image="example.org/newsrec-pipeline:9.9.9"), tmp_path)
-    assert len(list(IMAGES(elsewhere))) == len(jobs)
+        pod.containers[0]["resources"]["limits"].pop("memory")
+    assert len(list(BOUNDS(jobs))) == len(jobs)
 
 
 def test_the_pods_of_a_cron_job_are_seen() -> None:
