@@ -6,7 +6,7 @@ DATA ?= simulated
 TIMEZONE ?=
 KEEP ?=
 
-.PHONY: help setup demo test images test-containers lint format lock clean
+.PHONY: help setup demo test images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,18 @@ images: setup ## the images newsrec-pipeline and newsrec-serving; TORCH=cu130 fo
 
 test-containers: setup ## the same in containers: builds the images, runs the pipeline and the servers from them
 	@$(PY) -m pytest -m containers
+
+kind-up: setup ## newsrec, KServe and Kubeflow Pipelines in a kind cluster; KIND_DOWNLOADS=FOLDER takes files from there
+	@$(PY) -m scripts.kind_cluster up
+
+kind-demo: setup ## the training pipeline on that cluster, then a reader who asks, reads and asks again
+	@$(PY) -m scripts.kind_cluster demo
+
+kind-down: setup ## delete that cluster
+	@$(PY) -m scripts.kind_cluster down
+
+kind-pin: setup ## record checksums and digests of what kind-up downloads
+	@$(PY) -m scripts.kind_cluster pin
 
 lint: setup ## ruff and mypy
 	@$(VENV)/bin/ruff check .
