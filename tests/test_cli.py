@@ -72,7 +72,7 @@ def test_an_imported_log_is_written_and_summed_up(
         (["data", "interactions", "{source}"], "expected one file .inter in the folder"),
         (["data", "obd", "{source}"], "expected the folders random and bts"),
         (["simulate", "--set", "reader=5"], "unknown key reader; did you mean readers?"),
-        (["simulate", "--set", "response.like=2"], "config.response: like is 2.0, expected a probability in [0, 1]"),
+        (["simulate", "--set", "utility.like=2"], "config.utility: like is 2.0, expected a probability in [0, 1]"),
         (["simulate", "--config", "{source}/none.toml"], "No such file or directory"),
         (["simulate", "--set", "readers=1", "--set", "days=1"], "1 readers asked for nothing in 1 days"),
     ],

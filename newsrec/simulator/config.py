@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime, time
 
 from newsrec.events import MAX_CANDIDATES
 from newsrec.features import DAY
+from newsrec.simulator.arrival import ArrivalConfig
 from newsrec.simulator.articles import NewsroomConfig
-from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, chosen, refuse_impossible
+from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, assumed, chosen, refuse_impossible
 from newsrec.simulator.readers import PopulationConfig
-from newsrec.simulator.response import ResponseConfig
 from newsrec.simulator.returns import ReturnConfig
+from newsrec.simulator.utility import UtilityConfig
 
 LARGEST_SLATE = 100
 
@@ -28,10 +29,14 @@ class SimulationConfig:
     seed: int = chosen(0, "of all draws", NOT_NEGATIVE)
     start: str = chosen("2024-03-04", "first day of the log, UTC")
     batch_size: int = chosen(2_048, "decisions that the policy scores at once", COUNT)
+    clickbait_cost: float = assumed(
+        1.0, "factor of what clickbait takes from the worth of a read; 0: nothing", NOT_NEGATIVE
+    )
     newsroom: NewsroomConfig = field(default_factory=NewsroomConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
-    response: ResponseConfig = field(default_factory=ResponseConfig)
+    utility: UtilityConfig = field(default_factory=UtilityConfig)
     returns: ReturnConfig = field(default_factory=ReturnConfig)
+    arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
 
     def __post_init__(self) -> None:
         refuse_impossible(self)

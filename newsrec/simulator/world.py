@@ -11,7 +11,7 @@ Response: utility with position bias (Richardson et al. 2007; Chuklin et al. 201
     freshness    f = 0.5 ** (age / h_j)
     click        P = sigmoid(base + interest m + quality q_j + clickbait b_j + freshness f - repetition r) if examined,
                  r = times examined in the last MEMORY slates; P = 0 if read in them
-    worth        w = sigmoid(worth_base + worth_interest m + worth_quality q_j - worth_clickbait b_j)
+    worth        w = sigmoid(worth_base + worth_interest m + worth_quality q_j - worth_clickbait clickbait_cost b_j)
     dwell        log d ~ Normal(log dwell_seconds + dwell_worth (w - 0.5) + 0.3 log(words / 500), dwell_spread)
     after a click    like, share, comment with P = like w, share w, comment w
     without one      hide with P = hide (1 - w)^2 if examined
@@ -31,15 +31,16 @@ a share ``late_share`` of the slates (a phone without connection) minutes to hou
 """
 
 import numpy as np
-from scipy.special import expit
 
 from newsrec.features import HOUR, SESSION_GAP_MINUTES
 from newsrec.simulator import draws
+from newsrec.simulator.arrival import arrival_delay
 from newsrec.simulator.articles import publish
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import DEVICE_SHARE, settle
-from newsrec.simulator.response import DWELL, LEAVE, SECOND, Appeal, Feedback, Reaction, arrival_delay, react
+from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback, Reaction
 from newsrec.simulator.returns import Returns, satisfied
+from newsrec.simulator.utility import Utility
 
 MEMORY = 6
 """Slates that a reader remembers."""
@@ -52,6 +53,7 @@ class World:
         self.config, n = config, config.readers
         self.newsroom = publish(config.newsroom, config.articles_per_day, config.start_time, config.days, config.seed)
         self.population = settle(config.population, n, config.seed)
+        self.response = Utility(config.utility, config.seed)
         self.decision = np.zeros(n, np.int64)
         """Slates that each reader has had."""
         self.visit = np.zeros(n, np.int64)
@@ -75,15 +77,13 @@ class World:
 
         No reader twice. Their clock, satisfaction and memory move on.
         """
-        seed, config = self.config.seed, self.config.response
-        now, decision = self.next_time[readers], self.decision[readers]
-        appeal = self._appeal(readers, slate, now)
-        reaction = react(config, appeal, self.population.patience[readers], seed, readers, decision)
+        now = self.next_time[readers]
+        reaction = self.response.react(self.encounter(readers, slate))
         feedback = self._feedback(readers, slate, now, reaction)
         self._remember(readers, slate, reaction)
         elapsed = (now - self._satisfied_at[readers]) / HOUR
         before = self.satisfaction[readers]
-        self.satisfaction[readers] = satisfied(self.config.returns, before, elapsed, appeal.worth, reaction.clicked)
+        self.satisfaction[readers] = satisfied(self.config.returns, before, elapsed, reaction.worth, reaction.clicked)
         self._satisfied_at[readers] = now
         end = now + (reaction.end * SECOND).astype(np.int64)
         self.decision[readers] += 1
@@ -93,19 +93,25 @@ class World:
         self.next_time[gone] = self._next_visit(gone, end[reaction.left] + SESSION_GAP_MINUTES * 60 * SECOND)
         return feedback
 
-    def _appeal(self, readers: np.ndarray, slate: np.ndarray, now: np.ndarray) -> Appeal:
-        config, newsroom, article = self.config.response, self.newsroom, np.maximum(slate, 0)
-        match = np.einsum("bt,bkt->bk", self.population.interests[readers], newsroom.topics[article])  # [B, K]
-        quality, clickbait = newsroom.quality[article], newsroom.clickbait[article]
-        age = (now[:, None] - newsroom.published[article]) / HOUR
-        logit = config.base + config.interest * match + config.quality * quality + config.clickbait * clickbait
-        logit += config.freshness * np.exp2(-age / newsroom.half_life[article])
+    def encounter(self, readers: np.ndarray, articles: np.ndarray) -> Encounter:
+        """What ``articles`` [B, K] (rows, -1 behind the end) are to ``readers`` [B] at their next moment."""
+        newsroom, article = self.newsroom, np.maximum(articles, 0)
         shown = article[:, :, None, None]
-        logit -= config.repetition * (self._examined[readers, None] == shown).sum((2, 3))
-        logit[(self._read[readers, None] == shown).any((2, 3))] = -np.inf
-        worth = config.worth_base + config.worth_interest * match + config.worth_quality * quality
-        return Appeal(
-            slate >= 0, logit, expit(worth - config.worth_clickbait * clickbait), newsroom.body_words[article]
+        age = (self.next_time[readers, None] - newsroom.published[article]) / HOUR
+        return Encounter(
+            reader=readers,
+            user=readers,
+            decision=self.decision[readers],
+            patience=self.population.patience[readers],
+            present=articles >= 0,
+            match=np.einsum("bt,bkt->bk", self.population.interests[readers], newsroom.topics[article]),
+            quality=newsroom.quality[article],
+            clickbait=newsroom.clickbait[article],
+            disappointment=self.config.clickbait_cost * newsroom.clickbait[article],
+            freshness=np.exp2(-age / newsroom.half_life[article]),
+            words=newsroom.body_words[article],
+            repetition=(self._examined[readers, None] == shown).sum((2, 3)),
+            known=(self._read[readers, None] == shown).any((2, 3)),
         )
 
     def _feedback(self, readers: np.ndarray, slate: np.ndarray, now: np.ndarray, reaction: Reaction) -> Feedback:
@@ -121,7 +127,7 @@ class World:
             time=time,
             received=time,
         )
-        return feedback._replace(received=time + arrival_delay(self.config.response, self.config.seed, feedback))
+        return feedback._replace(received=time + arrival_delay(self.config.arrival, self.config.seed, feedback))
 
     def _remember(self, readers: np.ndarray, slate: np.ndarray, reaction: Reaction) -> None:
         slot, width = self.decision[readers] % MEMORY, slate.shape[1]

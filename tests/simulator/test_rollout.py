@@ -15,10 +15,11 @@ from newsrec import catalogue, dataset, events, slate
 from newsrec.events import KINDS, EventLog, microseconds
 from newsrec.features import HISTORY_LENGTH, HOUR, feature_hash
 from newsrec.policy import mask_scores
+from newsrec.simulator.arrival import ArrivalConfig
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import PopulationConfig
-from newsrec.simulator.response import ResponseConfig
 from newsrec.simulator.rollout import Actor, simulate
+from newsrec.simulator.utility import UtilityConfig
 from newsrec.slate import SlateConfig
 from newsrec.transitions import Candidates, State
 
@@ -30,7 +31,8 @@ CONFIG = SimulationConfig(
     candidates=50,
     seed=4,
     population=PopulationConfig(visits_per_day=1.5),
-    response=ResponseConfig(base=-1.5, late_share=0.3),
+    utility=UtilityConfig(base=-1.5),
+    arrival=ArrivalConfig(late_share=0.3),
 )
 """Busy readers, so that histories overflow, and much late feedback."""
 SLATE = SlateConfig("plackett_luce", temperature=0.5)

@@ -1,0 +1,31 @@
+"""When feedback reaches the site: seconds after it happened, for a share of the slates much later."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from newsrec.simulator import draws
+from newsrec.simulator.parameters import POSITIVE, PROBABILITY, assumed, refuse_impossible
+from newsrec.simulator.response import IMPRESSION, SECOND, Feedback
+
+
+@dataclass(frozen=True)
+class ArrivalConfig:
+    """A phone without connection reports a slate as a whole, late."""
+
+    late_share: float = assumed(0.05, "share of slates whose feedback arrives late; 0: none", PROBABILITY)
+    late_minutes: float = assumed(40.0, "median lateness of those", POSITIVE)
+
+    def __post_init__(self) -> None:
+        refuse_impossible(self)
+
+
+def arrival_delay(config: ArrivalConfig, seed: int, events: Feedback) -> np.ndarray:
+    """Microseconds from each event to its arrival: [M] int64."""
+    call = np.where(events.kind == IMPRESSION, 0, events.position)  # one call reports all impressions of a slate
+    own = np.exp(0.4 + 0.8 * draws.normal(seed, "delay", events.reader, events.decision, events.kind, call))
+    late = draws.uniform(seed, "late", events.reader, events.decision) < config.late_share
+    lateness = draws.normal(seed, "lateness", events.reader[late], events.decision[late])
+    seconds = own
+    seconds[late] += np.minimum(60.0 * config.late_minutes * np.exp(1.2 * lateness), 86_400.0)
+    return (seconds * SECOND).astype(np.int64)
