@@ -17,12 +17,14 @@ LAYERS = {
     "2": "encoders rl.objectives",
     "3": "baselines rl",
     "4": "registry artifact releases deployment",
-    "4'": "simulator evaluation",
-    "5": "training tuning ingestion run_start judging cli",
+    "4'": "simulator evaluation monitoring",
+    "5": "training tuning ingestion run_start judging supervision cli",
 }
 """The library from the bottom up; in a layer a part may import those to the left of it. A package is one part."""
 JUDGES, ALGORITHMS = "4'", "3"
 """Never import each other's parts: the judge does not know the judged, and one algorithm is one file."""
+JUDGES_USE = {"monitoring": "evaluation"}
+"""What a judge may take from another: intervals and colours are the same for all."""
 
 OUTSIDE = {
     "feature_repo": "newsrec.events newsrec.features newsrec.snapshots newsrec.files",
@@ -120,7 +122,7 @@ def may_import(importer: str, imported: str) -> bool:
     if layer == "5":
         return True
     if layer == JUDGES:
-        return layers.index(theirs[0]) <= layers.index("2") or part == theirs[2]
+        return layers.index(theirs[0]) <= layers.index("2") or theirs[2] in (part, JUDGES_USE.get(part))
     if layer == theirs[0]:
         return layer != ALGORITHMS and theirs[1] <= position
     return layers.index(theirs[0]) < layers.index(layer)
@@ -147,6 +149,9 @@ def may_import(importer: str, imported: str) -> bool:
         ("evaluation.ranking", "baselines.popularity", False),
         ("evaluation.ranking", "evaluation.metrics", True),
         ("evaluation.ranking", "simulator.world", False),
+        ("monitoring.live_value", "evaluation.intervals", True),
+        ("evaluation.intervals", "monitoring.drift", False),
+        ("monitoring.drift", "simulator.world", False),
         ("releases", "evaluation.gate", False),
         ("judging", "evaluation.gate", True),
     ],
