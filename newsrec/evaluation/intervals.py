@@ -50,7 +50,7 @@ def clustered_means(
         low, high = np.nan, np.nan
         readers = int(np.count_nonzero(counts[:, m]))
         if readers > 1:
-            low, high = np.nanquantile(resampled[:, m], _tails(readers, confidence))
+            low, high = np.nanquantile(resampled[:, m], tails(readers, confidence))
         intervals.append(Interval(mean, float(low), float(high)))
     return intervals
 
@@ -100,11 +100,11 @@ def clustered_difference(
     low, high = np.nan, np.nan
     if readers > 1:
         resampled = _resample(sums, counts, generator, draws)  # [draws, 2]
-        low, high = np.nanquantile(resampled[:, 0] - resampled[:, 1], _tails(readers, confidence))
+        low, high = np.nanquantile(resampled[:, 0] - resampled[:, 1], tails(readers, confidence))
     return Interval(float(first - second), float(low), float(high))
 
 
-def _tails(readers: int, confidence: float) -> list[float]:
+def tails(readers: int, confidence: float) -> list[float]:
     """The shares of the resamples at which the interval's ends lie."""
     student = stdtrit(readers - 1, (1.0 - confidence) / 2.0)
     tail = ndtr(np.sqrt(readers / (readers - 1)) * student)
