@@ -38,6 +38,7 @@ class ClusterConfig:
     """Prefix in the object store under which each release has its version's name."""
     object_store_endpoint: str = "http://seaweedfs.kubeflow:8333"
     """URL, "" for Amazon S3."""
+    object_store_region: str = "us-east-1"
     object_store_secret: str = "mlpipeline-minio-artifact"
     """Secret beside the runs, with the keys ``accesskey`` and ``secretkey``."""
     cpu: tuple[str, str] = ("500m", "2")
@@ -95,6 +96,7 @@ def _provide(task: dsl.PipelineTask, cluster: ClusterConfig, need: Need) -> None
         case "online store":
             task.set_env_variable("NEWSREC_REDIS", cluster.redis)
         case "object store":
+            task.set_env_variable("AWS_REGION", cluster.object_store_region)
             if cluster.object_store_endpoint:
                 task.set_env_variable("AWS_ENDPOINT_URL", cluster.object_store_endpoint)
             keys = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}

@@ -29,6 +29,8 @@ def install(cluster: Cluster, manifests: str, versions: Versions, say: Callable[
     objects = [thing for thing in yaml.safe_load_all(manifests) if thing]
     apply(cluster, [thing for thing in objects if thing["kind"] == "Namespace"])
     create_secrets(cluster)
+    for job in (thing["metadata"] for thing in objects if thing["kind"] == "Job"):  # no Job can be changed
+        cluster.kubectl("-n", job["namespace"], "delete", "job", job["name"], "--ignore-not-found")
     serve(objects, served_uri(cluster))
     apply(cluster, objects)
     workloads = [thing["metadata"] for thing in objects if thing["kind"] in ("Deployment", "StatefulSet")]

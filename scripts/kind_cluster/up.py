@@ -23,7 +23,7 @@ From now on, each in a terminal of its own:
   everything          {kubectl} get pods --all-namespaces
 """
 ASK = """  curl localhost:8080/v1/models/newsrec:predict -H 'content-type: application/json' \\
-    -d '{"instances": [{"user_id": "ann", "k": 5}]}'
+    -d '{"instances": [{"user_id": "ann", "k": 5, "time": "2024-03-11T00:10:00Z"}]}'     # the demo's log ends there
 """
 
 

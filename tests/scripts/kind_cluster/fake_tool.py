@@ -102,6 +102,10 @@ def kubectl(arguments: list[str], stdin: str) -> None:
             thing = json.loads(stdin)
             assert key(thing) not in load(OBJECTS, {}), "AlreadyExists"
             put([thing])
+        case ["delete", "job", name, "--ignore-not-found"]:
+            objects = load(OBJECTS, {})
+            objects.pop(f"{namespace}/Job/{name}", None)
+            OBJECTS.write_text(json.dumps(objects))
         case ["get", *what]:
             get(namespace, [word for word in what if not word.startswith("--")])
         case ["port-forward", service, ports]:
@@ -151,6 +155,8 @@ def put(things: list[dict]) -> None:
             thing["metadata"]["generation"] = 1
             replicas = thing["spec"].get("replicas", 1)
             thing["status"] = {"observedGeneration": 1, "updatedReplicas": replicas, "availableReplicas": replicas}
+        if thing["kind"] == "Job" and objects.get(key(thing), thing)["spec"] != thing["spec"]:
+            sys.exit(f'The Job "{thing["metadata"]["name"]}" is invalid: spec.template: field is immutable')
         if thing["kind"] == "Secret":
             text = thing.pop("stringData", {}).items()
             thing["data"] = {k: base64.b64encode(v.encode()).decode() for k, v in text} | thing.get("data", {})

@@ -89,6 +89,17 @@ def test_the_published_release_is_never_put_back(running: Machine) -> None:
     assert f"The predictor serves {PUBLISHED}" in running.output.getvalue()
 
 
+def test_the_daily_run_is_asked_for_anew_with_another_image(running: Machine) -> None:
+    objects = running.objects()
+    job = objects["kubeflow/Job/schedule-feedback"]
+    wanted = job["spec"]["template"]["spec"]["containers"][0]["image"]
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "newsrec-pipeline:0.0.9"
+    running.write("objects.json", objects)
+    running.up()
+    job = running.objects()["kubeflow/Job/schedule-feedback"]
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == wanted
+
+
 def test_images_that_docker_has_are_loaded_where_they_are_named(machine: Machine) -> None:
     others = [
         "redis:7.2.11",
