@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from typing import Literal
 
 from newsrec.events import MAX_CANDIDATES
 from newsrec.features import DAY
 from newsrec.simulator.arrival import ArrivalConfig
 from newsrec.simulator.articles import NewsroomConfig
+from newsrec.simulator.cascade import CascadeConfig
 from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, assumed, chosen, refuse_impossible
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.returns import ReturnConfig
@@ -29,17 +31,21 @@ class SimulationConfig:
     seed: int = chosen(0, "of all draws", NOT_NEGATIVE)
     start: str = chosen("2024-03-04", "first day of the log, UTC")
     batch_size: int = chosen(2_048, "decisions that the policy scores at once", COUNT)
+    response_family: Literal["utility", "cascade"] = chosen("utility", "the law of what readers do with a slate")
     clickbait_cost: float = assumed(
         1.0, "factor of what clickbait takes from the worth of a read; 0: nothing", NOT_NEGATIVE
     )
     newsroom: NewsroomConfig = field(default_factory=NewsroomConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
     utility: UtilityConfig = field(default_factory=UtilityConfig)
+    cascade: CascadeConfig = field(default_factory=CascadeConfig)
     returns: ReturnConfig = field(default_factory=ReturnConfig)
     arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
 
     def __post_init__(self) -> None:
         refuse_impossible(self)
+        if self.response_family not in ("utility", "cascade"):
+            raise ValueError(f"response_family is {self.response_family!r}, expected utility or cascade")
         if not 1 <= self.slate_size <= min(self.candidates, LARGEST_SLATE):
             expected = f"from 1 to the smaller of candidates and {LARGEST_SLATE}"
             raise ValueError(f"slate_size is {self.slate_size}, expected {expected}")

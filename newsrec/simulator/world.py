@@ -4,18 +4,38 @@ Reader n sees article j at position k (from 0) at time t. Hidden: interests ``a_
 in (0, 1), patience ``p_n``; topics ``x_j``, quality ``q_j``, clickbait ``b_j``, half-life ``h_j``. Every other name is
 a field of the configurations; all of them are assumed, none is estimated from a log.
 
-Response: utility with position bias (Richardson et al. 2007; Chuklin et al. 2015, section 3)::
+What both families of responses are told::
+
+    match          m = a_n . x_j
+    freshness      f = 0.5 ** (age / h_j)
+    repetition     r = times examined in the last MEMORY slates; an article read in them is not clicked
+    disappointment g = clickbait_cost b_j
+
+Response ``utility``: each article by itself, with position bias (Richardson et al. 2007; Chuklin et al. 2015, sec. 3)::
 
     examined     P = (k + 1) ** -position_bias
-    match        m = a_n . x_j
-    freshness    f = 0.5 ** (age / h_j)
-    click        P = sigmoid(base + interest m + quality q_j + clickbait b_j + freshness f - repetition r) if examined,
-                 r = times examined in the last MEMORY slates; P = 0 if read in them
-    worth        w = sigmoid(worth_base + worth_interest m + worth_quality q_j - worth_clickbait clickbait_cost b_j)
+    click        P = sigmoid(base + interest m + quality q_j + clickbait b_j + freshness f - repetition r) if examined
+    worth        w = sigmoid(worth_base + worth_interest m + worth_quality q_j - worth_clickbait g)
     dwell        log d ~ Normal(log dwell_seconds + dwell_worth (w - 0.5) + 0.3 log(words / 500), dwell_spread)
     after a click    like, share, comment with P = like w, share w, comment w
     without one      hide with P = hide (1 - w)^2 if examined
     stay         P = sigmoid(p_n + patience_click [any click]): asks for another slate, else leaves
+
+Response ``cascade``: down the slate, where what was found so far decides about the next one. That readers go from top to
+bottom and that a find makes the rest less likely to be seen is the cascade model of Craswell et al. (2008), made for one
+click; that a reader goes on after a disappointing find and may give up anywhere is its heir for several clicks, the
+dynamic Bayesian network of Chapelle and Zhang (2009; Chuklin et al. 2015, sec. 3.6 f.)::
+
+    appeal       u = interest m + quality q_j + clickbait b_j + freshness f - repetition r + Normal(0, 1)
+    click        u > threshold_n ~ Normal(threshold, threshold_spread), one for each reader: P = Phi(...) if examined
+    worth        w = Phi(Phi^-1(substance) + substance_interest m + substance_quality q_j) exp(-disappointment g)
+    examined     the first article; behind a read another one with P = 1 - satiation w,
+                 behind the s-th skip in a row with P = persistence (1 - weariness) ** (s - 1)
+    dwell        d ~ Weibull(dwell_shape) with scale fleeting_seconds (1 - w) + engaged_seconds w (Liu et al. 2010),
+                 until words / words_per_second
+    after a click    like, share, comment with P = like w^2, share w^2, comment w^2
+    without one      hide with P = hide (1 - P(click))^2 if examined
+    stay         P = sigmoid(p_n) ** e; e = haste for the bored, 1 for the satisfied, 1 / haste for those who saw all
 
 Return: proportional hazard, habit by hour of the week times satisfaction to the power of an elasticity::
 
@@ -36,9 +56,10 @@ from newsrec.features import HOUR, SESSION_GAP_MINUTES
 from newsrec.simulator import draws
 from newsrec.simulator.arrival import arrival_delay
 from newsrec.simulator.articles import publish
+from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import DEVICE_SHARE, settle
-from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback, Reaction
+from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback, Reaction, ResponseFamily
 from newsrec.simulator.returns import Returns, satisfied
 from newsrec.simulator.utility import Utility
 
@@ -53,7 +74,9 @@ class World:
         self.config, n = config, config.readers
         self.newsroom = publish(config.newsroom, config.articles_per_day, config.start_time, config.days, config.seed)
         self.population = settle(config.population, n, config.seed)
-        self.response = Utility(config.utility, config.seed)
+        self.response: ResponseFamily = Utility(config.utility, config.seed)
+        if config.response_family == "cascade":
+            self.response = Cascade(config.cascade, config.seed)
         self.decision = np.zeros(n, np.int64)
         """Slates that each reader has had."""
         self.visit = np.zeros(n, np.int64)

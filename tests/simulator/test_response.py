@@ -1,10 +1,14 @@
 """What holds for every family of responses: the order of events, the end of the slate, draws by reader and decision."""
 
+import ast
+import inspect
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from newsrec.simulator import cascade, response, utility
+from newsrec.simulator.cascade import Cascade, CascadeConfig
 from newsrec.simulator.response import (
     CLICK,
     COMMENT,
@@ -22,12 +26,26 @@ from tests.simulator.encounters import agree, encounter
 B, K = 20_000, 3
 FAMILIES = {
     "utility": Utility(UtilityConfig(base=0.0, like=0.5, share=0.5, comment=0.5, hide=0.9), 0),
+    "cascade": Cascade(
+        CascadeConfig(threshold=0.0, threshold_spread=0.0, like=0.9, share=0.9, comment=0.9, hide=0.9), 0
+    ),
 }
 
 
 @pytest.fixture(params=FAMILIES)
 def family(request: pytest.FixtureRequest) -> ResponseFamily:
     return FAMILIES[request.param]
+
+
+def test_families_share_no_code_of_the_response() -> None:
+    """They import of the simulator what is no response: draws, marks of parameters, and the types of the interface."""
+    for module in (cascade, utility):
+        imports = [n for n in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(n, ast.ImportFrom)]
+        ours = {f"{n.module}.{alias.name}" for n in imports for alias in n.names if n.module.startswith("newsrec.")}
+        allowed = ("newsrec.events.", "newsrec.simulator.draws", "newsrec.simulator.parameters.")
+        types = {name for name in ours if not name.startswith(allowed)}
+        assert {name.rpartition(".")[0] for name in types} == {"newsrec.simulator.response"}
+        assert not any(inspect.isfunction(vars(response)[name.rpartition(".")[2]]) for name in types)
 
 
 def test_events_of_a_slate_follow_each_other(family: ResponseFamily) -> None:
