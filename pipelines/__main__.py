@@ -1,8 +1,9 @@
 """``python -m pipelines``: compile, run on this machine; submit, schedule, watch and roll back on a cluster."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -67,7 +68,7 @@ def compile_command(
 @app.command("run")
 def run_command(
     pipeline: Annotated[Runs, typer.Argument()] = Runs.TRAINING,
-    source: Source = SIMULATED,
+    source: Source = "",
     policy: Policies = None,
     root: Root = Path("runs"),
     timezone: Timezone = "",
@@ -77,15 +78,19 @@ def run_command(
     until: Until = "",
     expected: Expected = "",
 ) -> None:
-    """Run a pipeline on this machine with KFP's local runner."""
-    wanted = Submission(source, tuple(policy or POLICIES), root, timezone, simulation, gate)
+    """Run a pipeline on this machine with KFP's local runner. Without a source, training simulates one."""
+    if pipeline is Runs.FEEDBACK and not source:
+        raise InvalidConfig("run feedback without a source, expected --source, such as log:sqlite:///runs/events.db")
     if pipeline is Runs.ROLL_BACK:
         arguments = submission.roll_back(root, None, expected)
     else:
-        arguments = wanted.training() if pipeline is Runs.TRAINING else wanted.feedback(rules, until)
+        wanted = Submission(source or SIMULATED, tuple(policy or POLICIES), root, timezone, simulation, gate)
+        arguments = _arguments(wanted, pipeline, rules, until)
     console = Console()
     console.print(f"run {arguments['run']} of {pipeline}", highlight=False)
     result = run(pipeline, arguments, root, console)
+    if pipeline is Runs.FEEDBACK:
+        print_observation(result.directory / "observe", console)
     if result.verdict is not None:
         console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
         console.print(f"report: {result.verdict_directory}", soft_wrap=True)
@@ -107,12 +112,11 @@ def submit_command(
     until: Until = "",
     wait_for_it: Annotated[bool, typer.Option("--wait", help="until the run has ended")] = False,
 ) -> None:
-    """Submit a pipeline to a cluster. Training learns from a simulated log, feedback from the cluster's, if not told
-    otherwise."""
+    """Submit a pipeline to a cluster. Without a source, training simulates one and feedback takes the cluster's log."""
     site = config.load(ClusterConfig, cluster)
     source = source or (SIMULATED if pipeline is Trains.TRAINING else _log(site))
     wanted = Submission(source, tuple(policy or POLICIES), Path(site.root), timezone, simulation, gate, site)
-    arguments = wanted.training() if pipeline is Trains.TRAINING else wanted.feedback(rules, until)
+    arguments = _arguments(wanted, pipeline, rules, until)
     submitted = submit(pipeline, arguments, site, host)
     print(f"run {submitted.run_id}\n{submitted.link}", flush=True)
     if wait_for_it:
@@ -166,6 +170,31 @@ def roll_back_command(
     wait(submitted.run_id, host, Console())
 
 
+def print_observation(directory: Path, console: Console) -> None:
+    """Print what the task in ``directory`` said to do with the served release, and what each rule says to that."""
+    observation = json.loads((directory / "metrics").read_text(encoding="utf-8"))
+    console.print(observation["action"], style="bold", highlight=False)
+    for rule in observation["rules"]:
+        state = "fired" if rule["fired"] else "quiet"
+        console.print(f"  {state} {rule['name']}: {rule['message']}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"report: {directory / 'report'}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """The command ``python -m pipelines``."""
+    guarded("pipelines", app, RunFailed, ApiFailed, Conflict, InvalidArtifact)
+
+
+def _arguments(wanted: Submission, pipeline: str, rules: Path | None, until: str) -> dict[str, Any]:
+    if pipeline == Trains.FEEDBACK:
+        if wanted.simulation:
+            raise InvalidConfig("--simulation is for training, which learns from it; feedback watches a real log")
+        return wanted.feedback(rules, until)
+    if rules or until:
+        raise InvalidConfig("--rules and --until are for feedback; training has no rules and takes the whole log")
+    return wanted.training()
+
+
 def _log(cluster: ClusterConfig) -> str:
     return f"log:{cluster.event_log}"
 
@@ -176,4 +205,4 @@ def _print_served(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    guarded("pipelines", app, RunFailed, ApiFailed, Conflict, InvalidArtifact)
+    main()

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import logging
 import os
 import re
 import warnings
@@ -39,7 +38,6 @@ def api(host: str) -> Iterator[Client]:
     """A client of the API at the URL ``host``. Inside, what goes wrong with the API is raised as ApiFailed."""
     if not host.startswith(("http://", "https://")):
         raise InvalidConfig(f"host is {host!r}, expected a URL such as http://localhost:8888 (after: {PORT_FORWARD})")
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a second try is no news
     try:
         with warnings.catch_warnings(action="ignore"):  # of each client, that it is for KFP 2
             client = _Client(host=host)

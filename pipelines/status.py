@@ -24,27 +24,37 @@ def print_status(host: str, console: Console) -> None:
         runs = [client.get_run(run.run_id) if run.state == "FAILED" else run for run in listed]  # with its tasks
         recurring = list(recurring_runs(client, group))
     console.print(_runs(runs) if runs else "no run yet", highlight=False)
+    for run in runs:
+        if run.state == "FAILED":
+            failed = failure(run)
+            why = str(failed) if failed.reason else f"{failed}; its log says why: {log_command(run.run_id)}"
+            console.print(f"failed {_minute(run)}: {why}", markup=False, highlight=False, soft_wrap=True)
     console.print(_recurring(recurring, runs) if recurring else "nothing recurs", highlight=False)
-    silent = [run.run_id for run in runs if run.state == "FAILED" and not failure(run).reason]
-    if silent:
-        console.print(f"why the last one failed: {log_command(silent[0])}", highlight=False, soft_wrap=True)
 
 
 def _runs(runs: list[V2beta1Run]) -> Table:
-    table = Table("run", "pipeline", "state", "started", "took", "error", title="last runs")
+    table = _table("run", "pipeline", "state", "started", "took")
     for run in runs:
-        row = [run.display_name, pipeline(run), run.state or "", f"{run.created_at:%Y-%m-%d %H:%M}"]
-        table.add_row(*map(escape, [*row, took(run.created_at, run.finished_at), str(failure(run))]))
+        cells = [run.display_name, pipeline(run), run.state or "", _minute(run), took(run.created_at, run.finished_at)]
+        table.add_row(*map(escape, cells))
     return table
 
 
 def _recurring(recurring: list[V2beta1RecurringRun], runs: list[V2beta1Run]) -> Table:
     """The API does not tell when the next run is due; the last one is looked for in ``runs``."""
-    last = {run.recurring_run_id: f"{run.created_at:%Y-%m-%d %H:%M}" for run in reversed(runs)}
-    table = Table("recurring run", "pipeline", "cron", "state", "last", title="what recurs")
+    last = {run.recurring_run_id: _minute(run) for run in reversed(runs)}
+    table = _table("recurring run", "pipeline", "cron", "state", "last")
     for run in recurring:
         schedule = run.trigger.cron_schedule
         cron = schedule.cron.removeprefix("0 ") if schedule else "periodic"
         row = [run.display_name, pipeline(run), cron, run.status or "", last.get(run.recurring_run_id, "")]
         table.add_row(*map(escape, row))
     return table
+
+
+def _table(*heads: str) -> Table:
+    return Table(*heads, box=None, padding=(0, 2, 0, 0))
+
+
+def _minute(run: V2beta1Run) -> str:
+    return f"{run.created_at:%Y-%m-%d %H:%M}"
