@@ -7,11 +7,13 @@ from kfp import compiler
 from kfp.dsl.base_component import BaseComponent
 
 from pipelines.cluster import ClusterConfig
+from pipelines.feedback import feedback
 from pipelines.rollback import rollback
 from pipelines.training import training
 
 PIPELINES: Mapping[str, Callable[[ClusterConfig | None], BaseComponent]] = {
     "training": training,
+    "feedback": feedback,
     "roll-back": rollback,
 }
 

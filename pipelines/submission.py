@@ -16,6 +16,7 @@ from newsrec.evaluation.gate import GateConfig
 from newsrec.ingestion import SIMULATED, split
 from newsrec.run_start import digest_files
 from newsrec.simulator.config import SimulationConfig
+from newsrec.supervision import FeedbackConfig
 from newsrec.training import RunConfig
 from pipelines.cluster import ClusterConfig
 
@@ -42,6 +43,10 @@ class Submission:
         """The arguments of the pipeline ``training``. Raises InvalidConfig and FileNotFoundError."""
         simulation = _resolved(SimulationConfig, self.simulation) if self.source == SIMULATED else "{}"
         return _named({**self._common(), "simulation": simulation})
+
+    def feedback(self, rules: Path | None = None, until: str = "") -> dict[str, Any]:
+        """The arguments of the pipeline ``feedback``: ``rules`` is TOML, ``until`` a time ("" for the run's own)."""
+        return _named({**self._common(), "rules": _resolved(FeedbackConfig, rules), "until": until})
 
     def _common(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,7 @@ from pipelines.cluster import USER, ClusterConfig
 from pipelines.compile import PIPELINES, compile_to
 
 CLUSTER = ClusterConfig(gpu="accelerator=l4", image="registry.example.org/newsrec-pipeline:7", retries=3)
-TRAINS = ("training",)
+TRAINS = ("training", "feedback")
 
 
 def compiled(cluster: ClusterConfig, directory: Path) -> dict[str, tuple[dict, dict]]:
@@ -100,6 +100,18 @@ def test_graph_of_a_training(specs: dict) -> None:
     assert upstream(branch_for(specs["training"], "ship")) == {"evaluate", "gate"}
 
 
+def test_graph_of_a_day(specs: dict) -> None:
+    tasks = dict(graph(specs["feedback"]))
+    assert upstream(tasks["check"]) == {"resolve", "ingest"}
+    assert upstream(tasks["features"]) == {"ingest", "check"}  # nothing is learned from events that broke the contract
+    assert upstream(tasks["materialize"]) == {"features"}
+    assert upstream(tasks["observe"]) == {"resolve", "features"}
+    for value, inner in (("retrain", "newsrec-policy-training"), ("roll_back", "roll-back")):
+        branch = branch_for(specs["feedback"], value)
+        assert "observe" in upstream(branch)
+        assert inner in specs["feedback"]["components"][branch["componentRef"]["name"]]["dag"]["tasks"]
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_every_container_has_the_image_limits_and_retries(specs: dict, name: str) -> None:
     containers = {n: e["container"] for n, e in specs[name]["deploymentSpec"]["executors"].items()}
@@ -162,10 +174,11 @@ def test_credentials_go_to_the_tasks_that_need_them_and_no_others(specs: dict, o
     }
     executors = [x for name in PIPELINES for x in specs[name]["deploymentSpec"]["executors"].items()]
     variables = {n: {e["name"]: e["value"] for e in x["container"].get("env", [])} for n, x in executors}
+    object_store = {"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:8333", "AWS_REGION": "us-east-1"}
     assert {n: found for n, found in variables.items() if found} == {
         "exec-materialize": {"NEWSREC_REDIS": "redis.newsrec:6379"},
-        "exec-publish": {"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:8333"},
-        "exec-roll-back": {"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:8333"},
+        "exec-publish": object_store,
+        "exec-roll-back": object_store,
     }
 
 
