@@ -133,12 +133,12 @@ def _one_sentence(*kinds: type[Exception]) -> Iterator[None]:
     """End with one sentence where an input cannot be used: ``kinds``, configuration, store, event log, files."""
     from feature_repo.store import FeatureStoreError
     from newsrec.config import InvalidConfig
-    from serving.online_store import EVENT_LOG_FAILURES
+    from serving.online_store import EVENT_LOG_FAILURES, one_line
 
     try:
         yield
     except (*kinds, FeatureStoreError, InvalidConfig, OSError, *EVENT_LOG_FAILURES) as error:
-        raise _end(str(error).splitlines()[0]) from None
+        raise _end(one_line(error)) from None
 
 
 def _end(sentence: str) -> SystemExit:
@@ -189,6 +189,7 @@ def main() -> None:
             "handlers": {"stderr": handler},
             "loggers": {
                 "serving": {"level": "INFO", "handlers": ["stderr"]},
+                "psycopg": {"level": "ERROR"},  # it warns of what follows from an error that is raised
                 "kserve": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
                 "uvicorn": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
             },

@@ -20,7 +20,7 @@ from newsrec.encoders.text import embed_articles
 from newsrec.events import InvalidEvents, from_rows, microseconds
 from newsrec.features import POPULARITY_HALF_LIFE_HOURS, pack_embedding
 from serving.backends import Backends
-from serving.online_store import EVENT_LOG_FAILURES, STORE_FAILURES, SWEEP_SECONDS, Histories
+from serving.online_store import EVENT_LOG_FAILURES, STORE_FAILURES, SWEEP_SECONDS, Histories, one_line
 from serving.refusals import BodyLimit, answer_refusals
 from serving.schema import MAX_BODY_BYTES, ArticleBatch, ArticlesAnswer, FeedbackAnswer, FeedbackBatch, Identifier
 
@@ -66,7 +66,7 @@ def create_app(backends: Backends) -> FastAPI:
         return JSONResponse({"error": str(error)}, 400)
 
     async def no_event_log(request: Request, error: Exception) -> JSONResponse:
-        log.error("the event log does not answer: %s", error)
+        log.error("the event log does not answer: %s", one_line(error))
         return JSONResponse({"error": "the event log does not answer; nothing was stored, send it again"}, 503)
 
     for kind in EVENT_LOG_FAILURES:
@@ -134,4 +134,4 @@ def _store_articles(store: Store, articles: pa.Table) -> None:
         store.write_articles(rows)
     except FeatureStoreError as error:
         STORE_FAILURES.labels("write").inc()
-        log.warning("%d articles are not in the feature store yet: %s", articles.num_rows, error)
+        log.warning("%d articles are not in the feature store yet: %s", articles.num_rows, one_line(error))

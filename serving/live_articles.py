@@ -16,7 +16,7 @@ from feature_repo.store import FeatureStoreError
 from newsrec.catalogue import Catalogue
 from newsrec.features import POPULARITY_HALF_LIFE_HOURS
 from serving.backends import Backends
-from serving.online_store import EVENT_LOG_FAILURES
+from serving.online_store import EVENT_LOG_FAILURES, one_line
 from serving.recommend import Shelf
 
 POLL_SECONDS = 1.0
@@ -85,7 +85,7 @@ class Refresher(threading.Thread):
                     counted = time.monotonic()
             except (FeatureStoreError, *EVENT_LOG_FAILURES) as error:
                 REFRESH_FAILURES.inc()
-                log.warning("articles were not refreshed: %s", error)
+                log.warning("articles were not refreshed: %s", one_line(error))
 
     def stop(self) -> None:
         self._stopped.set()

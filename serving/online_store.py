@@ -33,8 +33,13 @@ def read_reader(store: Store, user_id: str) -> OnlineReader:
         return OnlineReader(Readers.from_rows(store.readers([user_id])), False)
     except FeatureStoreError as error:
         STORE_FAILURES.labels("read").inc()
-        log.warning("a reader is served as unknown: %s", error)
+        log.warning("a reader is served as unknown: %s", one_line(error))
         return OnlineReader(unknown_reader(), True)
+
+
+def one_line(error: Exception) -> str:
+    """What ``error`` says, without line breaks and without the statement and the rows that SQLAlchemy adds."""
+    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 def unknown_reader() -> Readers:
@@ -59,7 +64,7 @@ class Histories:
             self._fold(user_id)
         except (FeatureStoreError, *EVENT_LOG_FAILURES) as error:
             STORE_FAILURES.labels("write").inc()
-            log.warning("a reader's history is pending: %s", error)
+            log.warning("a reader's history is pending: %s", one_line(error))
             self._pending.add(user_id)
         else:
             self._pending.discard(user_id)

@@ -20,7 +20,7 @@ from newsrec.artifact import Artifact
 from newsrec.features import HOUR
 from serving.backends import Backends
 from serving.live_articles import LiveArticles
-from serving.online_store import EVENT_LOG_FAILURES, read_reader
+from serving.online_store import EVENT_LOG_FAILURES, one_line, read_reader
 from serving.recommend import Decision, ServingConfig, UnknownArticles, Visit, recommend
 from serving.refusals import one_sentence
 from serving.schema import Instances, SlateRequest
@@ -134,14 +134,14 @@ class Predictor(kserve.Model):
         try:
             return tuple(self._backends.database.read_since(user_id, time))
         except EVENT_LOG_FAILURES as error:
-            log.warning("only the latest reads are left out, the event log does not answer: %s", error)
+            log.warning("only the latest reads are left out, the event log does not answer: %s", one_line(error))
             return ()
 
     def _commit(self, slate_log: SlateLog, rows: list[dict[str, Any]], now: int) -> None:
         try:
             slate_log.append(rows, now)
         except EVENT_LOG_FAILURES as error:
-            log.error("the event log does not answer: %s", error)
+            log.error("the event log does not answer: %s", one_line(error))
             raise NotReady(self.name, "The event log does not answer, and every slate is logged first.") from None
 
 

@@ -10,7 +10,7 @@ from newsrec import events
 from tests.containers.conftest import Say
 from tests.containers.hardened import writable
 from tests.containers.readers import PREDICT, Crowd, articles, busiest
-from tests.containers.site import Site, base_url, is_ready, killed, seconds_to_ready, wait_for
+from tests.containers.site import Site, base_url, is_ready, killed, seconds_to_ready, stray_lines, wait_for
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_200)]  # whichever is first builds the images
 
@@ -70,6 +70,7 @@ def test_without_postgres_nothing_is_acknowledged_and_all_goes_on_when_it_is_bac
         health = httpx.get(f"{base_url(site.collector)}/healthz", timeout=30)
         assert health.status_code == 503
         assert "nothing was stored" in health.json()["error"]
+    assert stray_lines(site.collector) == []
     wait_for(lambda: is_ready(site.collector))
     clicked, answer = reader.click(site, slate)
     assert answer["accepted"] == 1

@@ -115,7 +115,9 @@ def test_feedback_without_the_store_is_kept_and_catches_up_by_itself(both: Both)
     wait_for(lambda: "newsrec_readers_pending 0.0" in both.collector.get("/metrics").text)
 
 
-def test_without_the_event_log_nothing_is_answered_that_was_not_logged(both: Both) -> None:
+def test_without_the_event_log_nothing_is_answered_that_was_not_logged(
+    both: Both, caplog: pytest.LogCaptureFixture
+) -> None:
     prediction = both.ask(user_id=READER)
     with both.backends.database.engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE recommendations"))
@@ -124,3 +126,5 @@ def test_without_the_event_log_nothing_is_answered_that_was_not_logged(both: Bot
     answer = both.click(prediction)
     assert answer.status_code == 503
     assert answer.json() == {"error": "the event log does not answer; nothing was stored, send it again"}
+    lines = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
+    assert lines == {"the event log does not answer: no such table: recommendations"}  # no statement, no reader
