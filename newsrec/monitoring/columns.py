@@ -22,7 +22,7 @@ _MEMORY_DAYS = {
     **dict.fromkeys(("history_length", "history_dwell_seconds", "active_days"), ACTIVE_DAYS_WINDOW),
     **dict.fromkeys(("silent_hours", "gap_hours", *POPULARITY_FEATURES), 7),
 }
-"""Features that grow with the log, and for how long: readers come weekly, counts halve daily, 28 days are remembered."""
+"""How long features grow with the log: 28 days are remembered, counts halve every day, absences are mostly weeks."""
 
 
 class Column(NamedTuple):
@@ -34,7 +34,6 @@ class Column(NamedTuple):
     """[N] int64, microseconds."""
     cluster: np.ndarray
     """[N] int64, the reader or the article."""
-    meaning: str
     memory_days: int = 0
     """Age of the log from which on the feature no longer grows with it."""
 
@@ -47,16 +46,16 @@ class Column(NamedTuple):
 def columns(log: EventLog, decisions: Decisions) -> dict[str, Column]:
     """Every watched feature of ``decisions``, which were built from ``log``, by name."""
     found: dict[str, Column] = {}
-    for name, (values, meaning) in (_of_readers(decisions) | _of_requests(log, decisions)).items():
-        found[name] = Column(values, decisions.time, decisions.user, meaning, _MEMORY_DAYS.get(name, 0))
+    for name, values in (_of_readers(decisions) | _of_requests(log, decisions)).items():
+        found[name] = Column(values, decisions.time, decisions.user, _MEMORY_DAYS.get(name, 0))
     stored = decisions.stored
-    for name, (values, meaning) in _of_articles(decisions).items():
-        found[name] = Column(values, stored.hour * HOUR, stored.article, meaning, _MEMORY_DAYS.get(name, 0))
+    for name, values in _of_articles(decisions).items():
+        found[name] = Column(values, stored.hour * HOUR, stored.article, _MEMORY_DAYS.get(name, 0))
     found["dwell_seconds"] = _dwell(decisions)
     return found
 
 
-def _of_readers(decisions: Decisions) -> dict[str, tuple[np.ndarray, str]]:
+def _of_readers(decisions: Decisions) -> dict[str, np.ndarray]:
     readers: Readers = decisions.readers
     day = (decisions.time + decisions.utc_offset * 60_000_000) // DAY
     passed = np.clip(day - readers.last_day, 0, ACTIVE_DAYS_WINDOW)
@@ -66,44 +65,43 @@ def _of_readers(decisions: Decisions) -> dict[str, tuple[np.ndarray, str]]:
     mask = np.arange(readers.dwell.shape[1]) < readers.length[:, None]  # [N, H]
     dwell = np.where(mask, readers.dwell, 0.0).sum(1) / np.where(readers.length > 0, readers.length, np.nan)
     return {
-        "history_length": (readers.length.astype(float), "reads in the packed history"),
-        "history_dwell_seconds": (dwell, "mean dwell over the packed history, missing without reads"),
-        "active_days": (active.astype(float), f"days with a visit, of the last {ACTIVE_DAYS_WINDOW}"),
-        "silent_hours": (silent, "hours since the reader was last seen, missing for a new one"),
-        "gap_hours": (readers.gap_hours.astype(float), "silent hours before the current session"),
-        "reads": (readers.reads.astype(float), "clicks ever"),
-        "sessions": (readers.sessions.astype(float), "visits ever"),
+        "history_length": readers.length.astype(float),
+        "history_dwell_seconds": dwell,
+        "active_days": active.astype(float),
+        "silent_hours": silent,
+        "gap_hours": readers.gap_hours.astype(float),
+        "reads": readers.reads.astype(float),
+        "sessions": readers.sessions.astype(float),
     }
 
 
-def _of_requests(log: EventLog, decisions: Decisions) -> dict[str, tuple[np.ndarray, str]]:
+def _of_requests(log: EventLog, decisions: Decisions) -> dict[str, np.ndarray]:
     made = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
     context = made.sort_by([("time", "ascending"), ("request_id", "ascending")])["context"].combine_chunks()
     local = (decisions.time + decisions.utc_offset * 60_000_000) % DAY // HOUR
     parts = np.array([f"{3 * i:02}-{3 * i + 3:02} h" for i in range(8)])
-    found = {"local_hour": (parts[local // 3], "time of the day where the reader is")}
-    for name in ("device", "surface", "locale"):
-        found[name] = (_texts(pc.struct_field(context, name)), f"{name} of the request")
-    return found
+    fields = {name: _texts(pc.struct_field(context, name)) for name in ("device", "surface", "locale")}
+    return {"local_hour": parts[local // 3], **fields}
 
 
-def _of_articles(decisions: Decisions) -> dict[str, tuple[np.ndarray, str]]:
+def _of_articles(decisions: Decisions) -> dict[str, np.ndarray]:
     stored, catalogue = decisions.stored, decisions.catalogue
     now = stored.hour * HOUR
     age = np.maximum(now - catalogue.published_at[stored.article], 0) / HOUR
     popular = popularity(stored.counts, stored.as_of, now).astype(float)
     categories = _texts(catalogue.articles["category"].combine_chunks())
     return {
-        "age_hours": (age, "of the candidates"),
-        **{name: (popular[:, i], "of the candidates") for i, name in enumerate(POPULARITY_FEATURES)},
-        "category": (categories[stored.article - 1], "of the candidates"),
+        "age_hours": age,
+        **dict(zip(POPULARITY_FEATURES, popular.T, strict=True)),
+        "category": categories[stored.article - 1],
     }
 
 
 def _dwell(decisions: Decisions) -> Column:
+    """Of each article that was read."""
     dwell = decisions.feedback[:, KINDS.index("dwell")].astype(float)
     row = decisions.slate.row[dwell > 0]
-    return Column(dwell[dwell > 0], decisions.time[row], decisions.user[row], "dwell on each article that was read")
+    return Column(dwell[dwell > 0], decisions.time[row], decisions.user[row])
 
 
 def _texts(column: pa.Array) -> np.ndarray:

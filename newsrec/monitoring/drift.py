@@ -63,7 +63,7 @@ class Drift(NamedTuple):
 
     psi: float | None
     """As measured, None where a side is empty."""
-    limit: float | None
+    limit: float
     """What it must exceed to count as drift."""
     reference: int
     """Readers or articles behind the reference."""
@@ -96,7 +96,7 @@ def compare(reference: Column, today: Column, config: DriftConfig, unfit: str = 
     n, m = len(np.unique(reference.cluster)), len(np.unique(today.cluster))
     if not n or not m:
         side = "today" if n else "in the reference"
-        return Drift(None, None, n, m, False, False, f"found no rows {side}")
+        return Drift(None, config.threshold, n, m, False, False, f"found no rows {side}")
     names, before, now = shares(reference.values, today.values, config.bins)
     value, chance, freedom = psi(before, now, n, m), 1 / n + 1 / m, len(names) - 1
     limit = max(config.threshold, chance * float(chdtri(freedom, 1.0 - config.confidence)) if freedom else 0.0)
