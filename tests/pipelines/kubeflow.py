@@ -64,7 +64,8 @@ class Kubeflow:
                 runs = [run for run in self.runs.values() if run["experiment_id"] == query["experiment_id"]]
                 assert query["sort_by"] == "created_at desc"
                 runs.sort(key=lambda run: run["created_at"], reverse=True)
-                return 200, {"runs": runs[: int(query["page_size"])], "total_size": len(runs)}
+                listed = [{**run, "run_details": None} for run in runs[: int(query["page_size"])]]
+                return 200, {"runs": listed, "total_size": len(runs)}
             case "GET", ["runs", run_id]:
                 return self.look(self.runs[run_id]) if run_id in self.runs else missing("Run", run_id)
             case "POST", ["recurringruns"]:
