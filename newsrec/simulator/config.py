@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 from newsrec.events import MAX_CANDIDATES
 from newsrec.features import DAY
 from newsrec.simulator.arrival import ArrivalConfig
 from newsrec.simulator.articles import NewsroomConfig
 from newsrec.simulator.cascade import CascadeConfig
+from newsrec.simulator.hazard import HazardConfig
 from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, assumed, chosen, refuse_impossible
 from newsrec.simulator.readers import PopulationConfig
-from newsrec.simulator.returns import ReturnConfig
+from newsrec.simulator.self_exciting import SelfExcitingConfig
 from newsrec.simulator.utility import UtilityConfig
 
 LARGEST_SLATE = 100
@@ -32,6 +33,11 @@ class SimulationConfig:
     start: str = chosen("2024-03-04", "first day of the log, UTC")
     batch_size: int = chosen(2_048, "decisions that the policy scores at once", COUNT)
     response_family: Literal["utility", "cascade"] = chosen("utility", "the law of what readers do with a slate")
+    return_family: Literal["hazard", "self_exciting"] = chosen("hazard", "the law of coming back")
+    elasticity: float = assumed(
+        1.5,
+        "of the hazard of a visit, in what earlier reads have left; 0: they do not matter; negative: they keep away",
+    )
     clickbait_cost: float = assumed(
         1.0, "factor of what clickbait takes from the worth of a read; 0: nothing", NOT_NEGATIVE
     )
@@ -39,13 +45,16 @@ class SimulationConfig:
     population: PopulationConfig = field(default_factory=PopulationConfig)
     utility: UtilityConfig = field(default_factory=UtilityConfig)
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
-    returns: ReturnConfig = field(default_factory=ReturnConfig)
+    hazard: HazardConfig = field(default_factory=HazardConfig)
+    self_exciting: SelfExcitingConfig = field(default_factory=SelfExcitingConfig)
     arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
 
     def __post_init__(self) -> None:
         refuse_impossible(self)
-        if self.response_family not in ("utility", "cascade"):
-            raise ValueError(f"response_family is {self.response_family!r}, expected utility or cascade")
+        for name in ("response_family", "return_family"):
+            known = get_args(get_type_hints(type(self))[name])
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(known)}")
         if not 1 <= self.slate_size <= min(self.candidates, LARGEST_SLATE):
             expected = f"from 1 to the smaller of candidates and {LARGEST_SLATE}"
             raise ValueError(f"slate_size is {self.slate_size}, expected {expected}")

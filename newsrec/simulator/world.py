@@ -1,8 +1,8 @@
 """The truth of a simulated newsroom: who asks for a slate next, what they do with it, and when they come back.
 
-Reader n sees article j at position k (from 0) at time t. Hidden: interests ``a_n`` over topics, satisfaction ``S_n``
-in (0, 1), patience ``p_n``; topics ``x_j``, quality ``q_j``, clickbait ``b_j``, half-life ``h_j``. Every other name is
-a field of the configurations; all of them are assumed, none is estimated from a log.
+Reader n sees article j at position k (from 0) at time t. Hidden: interests ``a_n`` over topics, patience ``p_n``;
+topics ``x_j``, quality ``q_j``, clickbait ``b_j``, half-life ``h_j``. Every other name is a field of the
+configurations; all of them are assumed, none is estimated from a log.
 
 What both families of responses are told::
 
@@ -21,10 +21,10 @@ Response ``utility``: each article by itself, with position bias (Richardson et 
     without one      hide with P = hide (1 - w)^2 if examined
     stay         P = sigmoid(p_n + patience_click [any click]): asks for another slate, else leaves
 
-Response ``cascade``: down the slate, where what was found so far decides about the next one. That readers go from top to
-bottom and that a find makes the rest less likely to be seen is the cascade model of Craswell et al. (2008), made for one
-click; that a reader goes on after a disappointing find and may give up anywhere is its heir for several clicks, the
-dynamic Bayesian network of Chapelle and Zhang (2009; Chuklin et al. 2015, sec. 3.6 f.)::
+Response ``cascade``: down the slate, where what was found so far decides about the next one. That readers go from top
+to bottom and that a find makes the rest less likely to be seen is the cascade model of Craswell et al. (2008), made for
+one click; that a reader goes on after a disappointing find and may give up anywhere is its heir for several clicks, the
+dynamic Bayesian network of Chapelle and Zhang (2009; Chuklin et al. 2015, chapter 3)::
 
     appeal       u = interest m + quality q_j + clickbait b_j + freshness f - repetition r + Normal(0, 1)
     click        u > threshold_n ~ Normal(threshold, threshold_spread), one for each reader: P = Phi(...) if examined
@@ -37,18 +37,30 @@ dynamic Bayesian network of Chapelle and Zhang (2009; Chuklin et al. 2015, sec. 
     without one      hide with P = hide (1 - P(click))^2 if examined
     stay         P = sigmoid(p_n) ** e; e = haste for the bored, 1 for the satisfied, 1 / haste for those who saw all
 
-Return: proportional hazard, habit by hour of the week times satisfaction to the power of an elasticity::
+Habit ``habit_n(t)`` is a curve over the reader's own week, 1 on average. No visit begins before half an hour has passed
+since the last one.
+
+Return ``hazard``: a proportional hazard, scaled by satisfaction ``S_n`` in (0, 1)::
 
     S leaks      (S - neutral) halves every leak_hours
     S learns     after a slate with reads: S += (1 - (1 - read_weight) ** reads) (mean worth of the reads - S)
                  without: S += empty_weight (empty_value - S)
-    next visit   hazard(t) = visits_n habit_n(t) (S / neutral) ** elasticity, S as it was when the reader left,
-                 t from half an hour after that
+    next visit   hazard(t) = visits_n habit_n(t) (S / neutral) ** elasticity, S as it was when the reader left
 
-Clickbait thus raises clicks and lowers worth, hence satisfaction and, where the elasticity is positive, return. Who
-has a low hazard has as good as left; the log's end censors. Feedback arrives log-normally seconds after its time; for
-a share ``late_share`` of the slates (a phone without connection) minutes to hours later.
+Return ``self_exciting``: a good read draws the reader back soon, and soon no more. Where elasticity is 1 and excitement
+``X_n`` is small this is Hawkes (1971) with an exponential kernel; X saturates below 1, so that nobody's visits explode,
+and the exponent makes it a nonlinear one (Bremaud and Massoulie 1996)::
+
+    X fades      halves every half_life_hours
+    X jumps      for each read: X += jump max(w - threshold, 0) / (1 - threshold) (1 - X)
+    next visit   hazard(t) = visits_n habit_n(t) (1 + peak X(t)) ** elasticity, drawn by thinning (Ogata 1981)
+
+Clickbait thus raises clicks and lowers worth, hence satisfaction or excitement and, where the elasticity is positive,
+return. Who has a low hazard has as good as left; the log's end censors. Feedback arrives log-normally seconds after its
+time; for a share ``late_share`` of the slates (a phone without connection) minutes to hours later.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -58,11 +70,17 @@ from newsrec.simulator.arrival import arrival_delay
 from newsrec.simulator.articles import publish
 from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.hazard import Hazard
 from newsrec.simulator.readers import DEVICE_SHARE, settle
 from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback, Reaction, ResponseFamily
-from newsrec.simulator.returns import Returns, satisfied
+from newsrec.simulator.returns import Absence, ReturnFamily
+from newsrec.simulator.rhythm import Rhythm
+from newsrec.simulator.self_exciting import SelfExciting
 from newsrec.simulator.utility import Utility
 
+RESPONSES: dict[str, Callable[..., ResponseFamily]] = {"utility": Utility, "cascade": Cascade}
+RETURNS: dict[str, Callable[..., ReturnFamily]] = {"hazard": Hazard, "self_exciting": SelfExciting}
+"""Name of a family, and of its table in the configuration -> the family."""
 MEMORY = 6
 """Slates that a reader remembers."""
 
@@ -74,19 +92,21 @@ class World:
         self.config, n = config, config.readers
         self.newsroom = publish(config.newsroom, config.articles_per_day, config.start_time, config.days, config.seed)
         self.population = settle(config.population, n, config.seed)
-        self.response: ResponseFamily = Utility(config.utility, config.seed)
-        if config.response_family == "cascade":
-            self.response = Cascade(config.cascade, config.seed)
+        response, returns = config.response_family, config.return_family
+        self.response = RESPONSES[response](getattr(config, response), config.seed)
+        self.returns = RETURNS[returns](
+            getattr(config, returns), config.elasticity, Rhythm(self.population), config.seed
+        )
         self.decision = np.zeros(n, np.int64)
         """Slates that each reader has had."""
         self.visit = np.zeros(n, np.int64)
         """Visits that each reader has ended."""
-        self.satisfaction = np.full(n, config.returns.neutral)
-        self._satisfied_at = np.full(n, config.start_time)
+        self.level = np.full(n, self.returns.rest)
+        """Satisfaction or excitement of each reader after their latest slate, by the family of returns."""
+        self._level_at = np.full(n, config.start_time)
         self._examined = np.full((n, MEMORY, config.slate_size), -1, np.int32)
         self._read = np.full((n, MEMORY, config.slate_size), -1, np.int32)
-        self._returns = Returns(config.returns, self.population)
-        self.next_time = self._next_visit(np.arange(n), self._satisfied_at)
+        self.next_time = self._next_visit(np.arange(n), self._level_at)
 
     def device(self, readers: np.ndarray) -> np.ndarray:
         """The device of each reader's current visit, row of DEVICES: [B] int64."""
@@ -98,16 +118,15 @@ class World:
     def respond(self, readers: np.ndarray, slate: np.ndarray) -> Feedback:
         """What each of ``readers`` [B] does with their ``slate`` [B, K] of article rows, -1 behind its end.
 
-        No reader twice. Their clock, satisfaction and memory move on.
+        No reader twice. Their clock, level and memory move on.
         """
         now = self.next_time[readers]
         reaction = self.response.react(self.encounter(readers, slate))
         feedback = self._feedback(readers, slate, now, reaction)
         self._remember(readers, slate, reaction)
-        elapsed = (now - self._satisfied_at[readers]) / HOUR
-        before = self.satisfaction[readers]
-        self.satisfaction[readers] = satisfied(self.config.returns, before, elapsed, reaction.worth, reaction.clicked)
-        self._satisfied_at[readers] = now
+        hours = (now - self._level_at[readers]) / HOUR
+        self.level[readers] = self.returns.learned(self.level[readers], hours, reaction.worth, reaction.clicked)
+        self._level_at[readers] = now
         end = now + (reaction.end * SECOND).astype(np.int64)
         self.decision[readers] += 1
         self.next_time[readers] = end + 2 * SECOND
@@ -158,8 +177,6 @@ class World:
         self._read[readers, slot, :width] = np.where(reaction.clicked, slate, -1)
 
     def _next_visit(self, readers: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """[B] int64: the hazard from ``start`` to it adds up to an exponential number with mean 1."""
-        exponential = -np.log(draws.uniform(self.config.seed, "return", readers, self.visit[readers]))
-        return self._returns.next_visit(
-            readers, start, exponential / self._returns.hazard(readers, self.satisfaction[readers])
-        )
+        """[B] int64, microseconds."""
+        level, since = self.level[readers], self._level_at[readers]
+        return self.returns.next_visit(Absence(readers, readers, self.visit[readers], level, since, start))

@@ -14,7 +14,6 @@ from newsrec.features import DAY, HOUR
 from newsrec.policy import mask_scores
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import WEEK_HOURS, PopulationConfig, habit_table
-from newsrec.simulator.returns import ReturnConfig
 from newsrec.simulator.rollout import UNIFORM, Actor, simulate
 from newsrec.simulator.world import World
 from newsrec.transitions import Candidates, State
@@ -59,7 +58,7 @@ def clickbait_effect(elasticity: float) -> tuple[np.ndarray, np.ndarray]:
         days=5,
         seed=1,
         population=PopulationConfig(visits_per_day=1.5, activity_spread=0.5),
-        returns=ReturnConfig(elasticity=elasticity),
+        elasticity=elasticity,
     )
     newsroom = World(config).newsroom
     known = Catalogue(newsroom.table, newsroom.table.num_rows)
@@ -95,7 +94,7 @@ def test_visits_follow_the_hours_of_the_reader_s_own_day() -> None:
     config = SimulationConfig(
         readers=1_000,
         population=PopulationConfig(visits_per_day=0.2, activity_spread=0.0),
-        returns=ReturnConfig(elasticity=0.0),
+        elasticity=0.0,
     )
     population, log = World(config).population, simulate(config)
     offset = pc.struct_field(log.recommendations["context"], "utc_offset_minutes")

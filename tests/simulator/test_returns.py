@@ -1,77 +1,90 @@
-"""The law of return, against the habit integrated by hand."""
+"""What holds for every family of returns: the hazard of a visit is the one that is stated, and elasticity its sign."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
 from newsrec.features import DAY, HOUR
-from newsrec.simulator import draws
-from newsrec.simulator.readers import PopulationConfig, habit_table, settle
-from newsrec.simulator.returns import LONGEST_GAP_HOURS, ReturnConfig, Returns, satisfied
+from newsrec.simulator.hazard import Hazard, HazardConfig
+from newsrec.simulator.readers import Population, PopulationConfig, habit_table, settle
+from newsrec.simulator.returns import Absence, ReturnFamily
+from newsrec.simulator.rhythm import LONGEST_GAP_HOURS, Rhythm
+from newsrec.simulator.self_exciting import SelfExciting, SelfExcitingConfig
 
 MONDAY = 19_786 * DAY  # 4 March 2024
-N = 40
+N = 3_000
+POPULATION = settle(PopulationConfig(visits_per_day=1.0), N, 5)
+FAMILIES: dict[str, Callable[[float, Rhythm], ReturnFamily]] = {
+    "hazard": lambda elasticity, rhythm: Hazard(HazardConfig(), elasticity, rhythm, 0),
+    "self_exciting": lambda elasticity, rhythm: SelfExciting(SelfExcitingConfig(), elasticity, rhythm, 0),
+}
 
 
-@pytest.fixture(scope="module")
-def returns() -> Returns:
-    return Returns(ReturnConfig(elasticity=2.0), settle(PopulationConfig(), N, 5))
-
-
-def test_habit_between_two_visits_adds_up_to_what_was_drawn(returns: Returns) -> None:
-    """Summed minute by minute over the reader's own clock, for gaps from minutes to weeks."""
+def absence(level: float) -> Absence:
+    """Everybody left at some time of the week, hours after their level was ``level``."""
     readers = np.arange(N)
-    start = MONDAY + (draws.uniform(0, "start", readers) * 7 * DAY).astype(np.int64)
-    wait = np.geomspace(0.05, 400, N)
-    visit = returns.next_visit(readers, start, wait)
-    table, minute = habit_table(), HOUR // 60
-    for n in readers:
-        moments = np.arange(start[n] + minute // 2, visit[n], minute)
-        clock = returns.population.rhythm_clock(np.full(len(moments), n), moments)
-        total = table[returns.population.habit[n], clock.astype(int)].sum() / 60
-        assert total == pytest.approx(wait[n], abs=0.05)
+    start = MONDAY + np.random.default_rng(0).integers(0, 7 * DAY, N)
+    return Absence(readers, readers, np.zeros(N, np.int64), np.full(N, level), start - 3 * HOUR, start)
 
 
-def test_gaps_of_many_visits_are_exponential_in_the_reader_s_own_hours(returns: Returns) -> None:
-    """Over a whole number of weeks habit is 1 on average, so gaps of weeks grow by 168 hours for each 168 waited."""
-    readers, start = np.arange(N), np.full(N, MONDAY)
-    short = returns.next_visit(readers, start, np.full(N, 30.0))
-    assert (returns.next_visit(readers, start, np.full(N, 30.0 + 2 * 168)) - short) == pytest.approx(14 * DAY, abs=2)
-    wait = -np.log(draws.uniform(1, "return", np.arange(4_000)))
-    gaps = returns.next_visit(np.zeros(4_000, int), np.full(4_000, MONDAY), wait * 10_000) - MONDAY
-    assert kstest(gaps / HOUR / 10_000, "expon").pvalue > 1e-3
-
-
-def test_hazard_is_satisfaction_to_the_power_of_the_elasticity(returns: Returns) -> None:
-    base = returns.population.visits_per_hour[:3]
-    assert returns.hazard(np.arange(3), np.array([0.5, 0.25, 1.0])) == pytest.approx(base * [1.0, 0.25, 4.0])
-    indifferent = Returns(ReturnConfig(elasticity=0.0), returns.population)
-    assert (indifferent.hazard(np.arange(3), np.array([0.1, 0.5, 0.9])) == base).all()
-    contrary = Returns(ReturnConfig(elasticity=-1.0), returns.population)
-    assert contrary.hazard(np.arange(1), np.array([0.25])) == pytest.approx(base[:1] * 2)
-
-
-def test_an_absence_beyond_any_log_is_cut(returns: Returns) -> None:
-    visit = returns.next_visit(np.array([0]), np.array([MONDAY]), np.array([1e30]))
-    assert visit[0] == MONDAY + LONGEST_GAP_HOURS * HOUR
-
-
-def test_satisfaction_leaks_then_learns() -> None:
-    config = ReturnConfig(neutral=0.5, leak_hours=100.0, read_weight=0.1, empty_weight=0.2, empty_value=0.4)
-    before, elapsed = np.array([0.9, 0.9, 0.5]), np.array([0.0, 100.0, 0.0])
-    worth = np.array([[0.2, 0.4, 0.99], [1.0, 1.0, 1.0], [0.5, 0.5, 0.5]])
-    clicked = np.array([[True, True, False], [True, False, False], [False, False, False]])
-    expected = [
-        0.9 + (1 - 0.9**2) * (0.3 - 0.9),  # two reads worth 0.3 on average
-        0.7 + 0.1 * (1.0 - 0.7),  # half of 0.4 was forgotten first
-        0.5 + 0.2 * (0.4 - 0.5),  # nothing read
+def integrated(family: ReturnFamily, population: Population, away: Absence, visit: np.ndarray) -> np.ndarray:
+    """[N] the hazard from ``start`` to ``visit``, added up in steps of a thousandth of each gap."""
+    share = (np.arange(1_000) + 0.5) / 1_000
+    moment = away.start[:, None] + ((visit - away.start)[:, None] * share).astype(np.int64)  # [N, 1000]
+    row = np.broadcast_to(away.reader[:, None], moment.shape)
+    habit = habit_table()[
+        population.habit[row], population.rhythm_clock(row.ravel(), moment.ravel()).astype(int).reshape(row.shape)
     ]
-    assert satisfied(config, before, elapsed, worth, clicked) == pytest.approx(expected)
+    factor = np.exp(family.log_factor(away.level[:, None], (moment - away.since[:, None]) / HOUR))
+    return (visit - away.start) / HOUR * population.visits_per_hour[away.reader] * (habit * factor).mean(1)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("neutral", 0.0), ("leak_hours", 0.0), ("read_weight", 1.0), ("empty_value", 1.0)]
-)
-def test_impossible_returns_are_refused_by_name(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{field} is {value}, expected"):
-        ReturnConfig(**{field: value})
+@pytest.mark.parametrize("elasticity", [-2.0, -1.0, 0.0, 1.5, 3.0])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_hazard_of_a_visit_is_the_stated_one(name: str, elasticity: float) -> None:
+    """Integrated up to the visit it is an exponential number with mean 1 (time rescaling; Brown et al. 2002)."""
+    family, away = FAMILIES[name](elasticity, Rhythm(POPULATION)), absence(0.8)
+    visit = family.next_visit(away)
+    assert (visit > away.start).all()
+    assert kstest(integrated(family, POPULATION, away, visit), "expon").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_elasticity_decides_who_comes_sooner(name: str) -> None:
+    """The reader whose last read was a good one, against oneself after a disappointing one."""
+    for elasticity in (2.0, 0.0, -2.0):
+        family = FAMILIES[name](elasticity, Rhythm(POPULATION))
+        hours, read = np.zeros(1), np.array([[True]])
+        good, bad = (family.learned(np.full(1, family.rest), hours, np.array([[w]]), read)[0] for w in (0.95, 0.05))
+        assert good > bad
+        sooner = np.sign(family.next_visit(absence(bad)) - family.next_visit(absence(good)))
+        if elasticity == 0:
+            assert not sooner.any()
+        else:
+            assert (sooner * elasticity >= 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_rest_is_where_everything_is_forgotten_and_nothing_is_added(name: str) -> None:
+    family = FAMILIES[name](2.0, Rhythm(POPULATION))
+    assert family.log_factor(np.array([family.rest]), np.zeros(1))[0] == 0
+    after = family.learned(np.array([0.9]), np.array([1e6]), np.zeros((1, 1)), np.array([[True]]))
+    again = family.learned(np.array([family.rest]), np.zeros(1), np.zeros((1, 1)), np.array([[True]]))
+    assert after == pytest.approx(again)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_reader_comes_when_they_come_whoever_else_is_away(name: str) -> None:
+    family, away = FAMILIES[name](1.5, Rhythm(POPULATION)), absence(0.8)
+    rows = np.random.default_rng(1).permutation(N)[:40]
+    some = family.next_visit(Absence(*(column[rows] for column in away)))
+    assert (some == family.next_visit(away)[rows]).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_who_never_comes_is_away_for_longer_than_any_log(name: str) -> None:
+    rare = POPULATION._replace(visits_per_hour=np.full(N, 1e-30))
+    visit = FAMILIES[name](1.5, Rhythm(rare)).next_visit(absence(0.8))
+    assert (visit - absence(0.8).start >= LONGEST_GAP_HOURS * HOUR).all()

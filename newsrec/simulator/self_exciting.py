@@ -1,0 +1,61 @@
+"""Readers whom a good read draws back soon, and soon no more: a self-exciting process. Equations stand in ``world``."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from newsrec.features import HOUR
+from newsrec.simulator import draws
+from newsrec.simulator.parameters import NOT_NEGATIVE, POSITIVE, SHARE, assumed, refuse_impossible
+from newsrec.simulator.returns import Absence
+from newsrec.simulator.rhythm import LONGEST_GAP_HOURS, Rhythm
+
+
+@dataclass(frozen=True)
+class SelfExcitingConfig:
+    """How a read excites."""
+
+    threshold: float = assumed(0.5, "worth from which a read satisfies", SHARE)
+    jump: float = assumed(0.4, "excitement after one read of worth 1; 0: none", SHARE)
+    half_life_hours: float = assumed(36.0, "time in which half of the excitement is gone", POSITIVE)
+    peak: float = assumed(2.0, "what full excitement adds to the hazard, as a multiple; 0: nothing", NOT_NEGATIVE)
+
+    def __post_init__(self) -> None:
+        refuse_impossible(self)
+
+
+class SelfExciting:
+    """The level is excitement, in [0, 1)."""
+
+    def __init__(self, config: SelfExcitingConfig, elasticity: float, rhythm: Rhythm, seed: int) -> None:
+        self.config, self.elasticity, self.rhythm, self.seed = config, elasticity, rhythm, seed
+        self.rest = 0.0
+
+    def learned(self, level: np.ndarray, hours: np.ndarray, worth: np.ndarray, read: np.ndarray) -> np.ndarray:
+        pleasure = np.maximum(worth - self.config.threshold, 0.0) / (1.0 - self.config.threshold)
+        calm = 1.0 - level * np.exp2(-hours / self.config.half_life_hours)
+        return 1.0 - calm * np.prod(1.0 - self.config.jump * pleasure * read, -1)
+
+    def log_factor(self, level: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        excitement = level * np.exp2(-hours / self.config.half_life_hours)
+        return self.elasticity * np.log1p(self.config.peak * excitement)
+
+    def next_visit(self, absence: Absence) -> np.ndarray:
+        """By thinning (Ogata 1981): proposals from a hazard that bounds the true one until then, most are accepted.
+
+        The factor moves monotonically towards 1, so the larger of 1 and its present value bounds it from now on.
+        """
+        visit, away, turn = absence.start.copy(), np.arange(len(absence.start)), 0
+        while len(away):
+            reader, user, number, level, since, start = (column[away] for column in absence)
+            bound = np.maximum(self._factor(level, visit[away] - since), 1.0)
+            u = draws.uniform(self.seed, "return", user, number, np.array([turn]), np.arange(2)[:, None])  # [2, B]
+            rate = self.rhythm.population.visits_per_hour[reader] * bound
+            visit[away] = proposed = self.rhythm.after(reader, visit[away], -np.log(u[0]) / rate)
+            comes = u[1] * bound < self._factor(level, proposed - since)
+            away = away[~comes & (proposed - start < LONGEST_GAP_HOURS * HOUR)]
+            turn += 1
+        return visit
+
+    def _factor(self, level: np.ndarray, microseconds: np.ndarray) -> np.ndarray:
+        return np.exp(self.log_factor(level, microseconds / HOUR))
