@@ -12,6 +12,7 @@ from pipelines.submission import code_digest
 from tests.conftest import ROOT
 from tests.containers.hardened import HARDENED, IMAGE_USER
 from tests.containers.site import SERVING_IMAGE
+from tests.pipelines.kubeflow import Kubeflow, serving
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_200)]  # whichever is first builds the images
 
@@ -84,10 +85,14 @@ def test_an_image_says_which_commit_it_is_of(engine: docker.DockerClient, images
         assert commit == "unknown"
 
 
-def test_the_pipelines_image_says_of_its_code_what_this_tree_says(engine: docker.DockerClient, images: None) -> None:
-    """What it submits has the cache keys of what is submitted from here."""
-    code = "from pipelines.submission import code_digest; print(code_digest())"
-    assert run(engine, IMAGE, "-c", code).strip() == code_digest()
+def test_the_pipelines_image_schedules_the_daily_run(engine: docker.DockerClient, images: None) -> None:
+    """As the Job in the manifests does; with this tree's digest of the code, hence with the cache keys of its runs."""
+    with serving(Kubeflow()) as kubeflow:
+        options = [f"--host={kubeflow.host}", "--cluster=/app/configs/clusters/kind.toml"]
+        settings = {**HARDENED, "network_mode": "host", "remove": True}
+        engine.containers.run(IMAGE, ["python3", "-m", "pipelines", "schedule", *options], **settings)
+    (scheduled,) = kubeflow.recurring.values()
+    assert scheduled["runtime_config"]["parameters"]["code"] == code_digest()
 
 
 def test_serving_starts_without_a_shell(engine: docker.DockerClient, images: None) -> None:
