@@ -1,6 +1,8 @@
 """The command ``newsrec``. Whatever the input did wrong ends as one sentence on stderr and exit code 2."""
 
+import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +17,9 @@ from newsrec import config as configs
 from newsrec import events
 from newsrec.config import InvalidConfig
 from newsrec.datasets import ebnerd, interactions, mind, obd
+from newsrec.doctor.evidence import HORIZON_DAYS
 from newsrec.events import EventLog, InvalidEvents
+from newsrec.files import write_whole
 from newsrec.simulator.config import SimulationConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -85,7 +89,7 @@ def simulate(
     out: Out,
     config: Annotated[Path | None, typer.Option(help="TOML with what differs from the defaults.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="One value, such as readers=500 or returns.elasticity=0.")
+        list[str] | None, typer.Option("--set", help="One value, such as readers=500 or elasticity=0.")
     ] = None,
 ) -> None:
     """Write the log of a simulated newsroom: random slates with their propensities, and what readers did."""
@@ -97,6 +101,24 @@ def simulate(
         task = bar.add_task(f"{settings.readers:,} readers, {settings.days} days")
         ingestion.simulate_to(settings, out, lambda done, hours: bar.update(task, completed=done, total=hours))
     _report(events.read(out), out)
+
+
+@app.command("doctor")
+def doctor(
+    source: Annotated[
+        str, typer.Argument(metavar="LOG", help="Folder of an event log, or such as mind:PATH, log:URL.")
+    ],
+    timezone: Timezone = None,
+    horizon_days: Annotated[float, typer.Option(help="Days within which a return counts.")] = HORIZON_DAYS,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File to write the findings to.")] = None,
+) -> None:
+    """Say which questions a log can answer, and what each part of the product can do with it."""
+    from newsrec.doctor import diagnosis, report  # takes seconds to import
+
+    found = diagnosis.diagnose(diagnosis.read(source, timezone), horizon_days, time.time_ns() // 1000)
+    if json_file:
+        write_whole(json_file, json.dumps(found.to_mapping(), indent=1, allow_nan=False))
+    Console().print(report.tables(found))
 
 
 def _import(read: Callable[[], EventLog], out: Path) -> None:
