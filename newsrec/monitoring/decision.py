@@ -45,7 +45,7 @@ class RulesConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
 
 
-class Served(NamedTuple):
+class Standing(NamedTuple):
     """What the rules have to know of the served release."""
 
     version: str
@@ -87,7 +87,7 @@ def nothing_served() -> Verdict:
     return Verdict("retrain", [Rule("no_release", "retrain", True, "nothing is served yet")])
 
 
-def decide(served: Served, value: LiveValue, drifts: Mapping[str, Drift], until: int, config: RulesConfig) -> Verdict:
+def decide(served: Standing, value: LiveValue, drifts: Mapping[str, Drift], until: int, config: RulesConfig) -> Verdict:
     """The verdict on ``served`` at ``until`` (microseconds)."""
     rules = [
         _bad_release(served, value, config),
@@ -100,7 +100,7 @@ def decide(served: Served, value: LiveValue, drifts: Mapping[str, Drift], until:
     return Verdict(action, rules)
 
 
-def _bad_release(served: Served, value: LiveValue, config: RulesConfig) -> Rule:
+def _bad_release(served: Standing, value: LiveValue, config: RulesConfig) -> Rule:
     def rule(message: str, fired: bool = False) -> Rule:
         return Rule("bad_release", "roll_back", fired, message)
 
@@ -126,17 +126,19 @@ def _drift(drifts: Mapping[str, Drift]) -> Rule:
     moved = {name: drift for name, drift in judged.items() if drift.drifted}
     message = f"none of {len(judged)} judged features drifted ({len(drifts) - len(judged)} are not judged)"
     if moved:
-        message = "; ".join(f"{name} has PSI {drift.psi:.2f}, at most {drift.limit:.2f} ({drift.why})" for name, drift in moved.items())
+        message = "; ".join(
+            f"{name} has PSI {drift.psi:.2f}, at most {drift.limit:.2f} ({drift.why})" for name, drift in moved.items()
+        )
     return Rule("drift", "retrain", bool(moved), message)
 
 
-def _age(served: Served, until: int, config: RulesConfig) -> Rule:
+def _age(served: Standing, until: int, config: RulesConfig) -> Rule:
     days = (until - served.data_until) / DAY
     message = f"the newest event that {served.version} knows is {days:.1f} days old, at most {config.max_age_days:g}"
     return Rule("age", "retrain", days > config.max_age_days, message)
 
 
-def _growth(served: Served, config: RulesConfig) -> Rule:
+def _growth(served: Standing, config: RulesConfig) -> Rule:
     message = (
         f"{served.new:,} decisions are new to it, at most {config.max_growth:.0%} of the {served.known:,} it knows"
     )
