@@ -22,7 +22,7 @@ from newsrec.files import whole_directory, write_whole
 from newsrec.monitoring import inspection, live_value
 from newsrec.monitoring.columns import columns
 from newsrec.monitoring.contract import ContractConfig
-from newsrec.monitoring.decision import RulesConfig, Served, Verdict, decide, nothing_served
+from newsrec.monitoring.decision import RulesConfig, Standing, decide, nothing_served
 from newsrec.monitoring.drift import Drift, DriftConfig, measure
 from newsrec.monitoring.live_value import LiveValue, ValueConfig
 from newsrec.monitoring.report import contract_report, write_observation
@@ -86,15 +86,18 @@ def observe_to(
     found = release.version if release else ""
     if found != incumbent:
         raise Conflict(f"{found or 'nothing'} is served by now, expected {incumbent or 'nothing'}; run it again")
+    standing: Standing | None = None
     value: LiveValue | None = None
     drifts: dict[str, Drift] = {}
     if release is None:
         verdict = nothing_served()
     else:
-        value, drifts, served = _measured(Path(training_set), release, until, rules)
-        verdict = decide(served, value, drifts, until, rules.rules)
+        standing, value, drifts = _measured(Path(training_set), release, until, rules)
+        verdict = decide(standing, value, drifts, until, rules.rules)
     write_observation(report, until, verdict, value, drifts)
-    write_whole(metrics, json.dumps(_plain(_observation(until, verdict, value, drifts)), indent=1, allow_nan=False))
+    observation = {"format": 1, "until": until, **verdict._asdict(), "reasons": verdict.reasons}
+    observation |= {"release": standing, "drift": drifts, "value": value}
+    write_whole(metrics, json.dumps(_plain(observation), indent=1, allow_nan=False))
     return verdict.action
 
 
@@ -110,27 +113,15 @@ def _parsed(config: str) -> FeedbackConfig:
 
 def _measured(
     training_set: Path, release: Release, until: int, rules: FeedbackConfig
-) -> tuple[LiveValue, dict[str, Drift], Served]:
+) -> tuple[Standing, LiveValue, dict[str, Drift]]:
     decisions, log = dataset.read(training_set), events.read(training_set / "log")
     learned = release.data_until + 1  # the moment from which on nothing is known to the release
     reference = (learned - rules.drift.reference_days * DAY, learned)
     drifts = measure(columns(log, decisions), reference, (until - rules.days * DAY, until), rules.drift)
     value = live_value.compare(log, release.version, release.previous or "", until, rules.value)
-    known, new = (np.count_nonzero(rows) for rows in (decisions.time < learned, decisions.time >= learned))
-    served = Served(release.version, release.previous, release.rolled_back, release.data_until, int(known), int(new))
-    return value, drifts, served
-
-
-def _observation(until: int, verdict: Verdict, value: LiveValue | None, drifts: dict[str, Drift]) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "until": until,
-        "action": verdict.action,
-        "reasons": verdict.reasons,
-        "rules": verdict.rules,
-        "drift": drifts,
-        "value": value,
-    }
+    known, new = (int(np.count_nonzero(rows)) for rows in (decisions.time < learned, decisions.time >= learned))
+    standing = Standing(release.version, release.previous, release.rolled_back, release.data_until, known, new)
+    return standing, value, drifts
 
 
 def _plain(value: Any) -> Any:
