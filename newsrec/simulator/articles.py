@@ -45,7 +45,7 @@ class Newsroom(NamedTuple):
     key: np.ndarray  # [A] uint64, features.article_key
     published: np.ndarray  # [A] int64, microseconds
     half_life: np.ndarray  # [A] float64, hours
-    topics: np.ndarray  # [A, T] float64, sums to 1
+    topics: np.ndarray  # [A, T] float32, sums to 1
     quality: np.ndarray  # [A] float64, standard normal
     clickbait: np.ndarray  # [A] float64 in (0, 1)
     body_words: np.ndarray  # [A] int64
@@ -59,7 +59,7 @@ def publish(config: NewsroomConfig, per_day: int, start: int, days: int, seed: i
     main = draws.bits(seed, "main topic", number) % np.uint64(len(TOPIC_NAMES))
     step = draws.bits(seed, "second topic", number) % np.uint64(len(TOPIC_NAMES) - 1)
     second = (main + step + np.uint64(1)) % np.uint64(len(TOPIC_NAMES))  # never the main one
-    topics = np.zeros((len(number), len(TOPIC_NAMES)))
+    topics = np.zeros((len(number), len(TOPIC_NAMES)), np.float32)
     topics[number, main] = config.main_topic_share
     topics[number, second] = 1.0 - config.main_topic_share
     clickbait = draws.uniform(seed, "clickbait", number) ** (1.0 / config.clickbait - 1.0)

@@ -13,6 +13,7 @@ from newsrec.simulator.hazard import HazardConfig
 from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, assumed, chosen, refuse_impossible
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.self_exciting import SelfExcitingConfig
+from newsrec.simulator.tastes import TasteConfig
 from newsrec.simulator.utility import UtilityConfig
 
 LARGEST_SLATE = 100
@@ -43,6 +44,7 @@ class SimulationConfig:
     )
     newsroom: NewsroomConfig = field(default_factory=NewsroomConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
+    tastes: TasteConfig = field(default_factory=TasteConfig)
     utility: UtilityConfig = field(default_factory=UtilityConfig)
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
     hazard: HazardConfig = field(default_factory=HazardConfig)

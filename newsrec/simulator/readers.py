@@ -48,7 +48,7 @@ class PopulationConfig:
 class Population(NamedTuple):
     """N readers; T topics."""
 
-    interests: np.ndarray  # [N, T] float64
+    interests: np.ndarray  # [N, T] float32, those that last
     visits_per_hour: np.ndarray  # [N] float64, at neutral satisfaction
     habit: np.ndarray  # [N] int64, row of HABITS
     shift: np.ndarray  # [N] int64, microseconds that the reader's rhythm runs late
@@ -73,7 +73,7 @@ def settle(config: PopulationConfig, readers: int, seed: int) -> Population:
     place = _pick(draws.uniform(seed, "place", n), np.ones(len(PLACES)))
     shift = config.rhythm_shift_hours * HOUR * draws.normal(seed, "rhythm shift", n)
     return Population(
-        interests=appeal + own,
+        interests=(appeal + own).astype(np.float32),
         visits_per_hour=config.visits_per_day / 24.0 * activity,
         habit=_pick(draws.uniform(seed, "habit", n), np.ones(len(HABITS))),
         shift=shift.astype(np.int64),

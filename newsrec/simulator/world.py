@@ -4,6 +4,16 @@ Reader n sees article j at position k (from 0) at time t. Hidden: interests ``a_
 topics ``x_j``, quality ``q_j``, clickbait ``b_j``, half-life ``h_j``. Every other name is a field of the
 configurations; all of them are assumed, none is estimated from a log.
 
+Interests: a lasting part ``l_n``, a drift around it, what good reads have added and too many have taken, by topic i::
+
+    interest     a_ni = l_ni + D_ni + liking L_ni / (|L_ni| + liking_reads) - boredom B_ni / (B_ni + boredom_reads)
+    drift        D is an Ornstein-Uhlenbeck process at full days: D += (r - 1) D + drift sqrt(1 - r^2) Normal(0, 1),
+                 r = 0.5 ** (1 / drift_days)
+    liking       each read adds (2 w - 1) x_ji to L, which halves every liking_days: tastes are also made by reading
+                 (Jiang et al. 2019)
+    boredom      each read adds x_ji to B, which halves every boredom_hours, each other examined article glance x_ji:
+                 what was had lately is worth less, and recovers (Leqi et al. 2021, "rebounding bandits")
+
 What both families of responses are told::
 
     match          m = a_n . x_j
@@ -76,6 +86,7 @@ from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback
 from newsrec.simulator.returns import Absence, ReturnFamily
 from newsrec.simulator.rhythm import Rhythm
 from newsrec.simulator.self_exciting import SelfExciting
+from newsrec.simulator.tastes import Tastes
 from newsrec.simulator.utility import Utility
 
 RESPONSES: dict[str, Callable[..., ResponseFamily]] = {"utility": Utility, "cascade": Cascade}
@@ -92,6 +103,7 @@ class World:
         self.config, n = config, config.readers
         self.newsroom = publish(config.newsroom, config.articles_per_day, config.start_time, config.days, config.seed)
         self.population = settle(config.population, n, config.seed)
+        self.tastes = Tastes(config.tastes, self.population.interests, config.start_time, config.seed)
         response, returns = config.response_family, config.return_family
         self.response = RESPONSES[response](getattr(config, response), config.seed)
         self.returns = RETURNS[returns](
@@ -118,12 +130,14 @@ class World:
     def respond(self, readers: np.ndarray, slate: np.ndarray) -> Feedback:
         """What each of ``readers`` [B] does with their ``slate`` [B, K] of article rows, -1 behind its end.
 
-        No reader twice. Their clock, level and memory move on.
+        No reader twice. Their clock, tastes, level and memory move on.
         """
         now = self.next_time[readers]
         reaction = self.response.react(self.encounter(readers, slate))
         feedback = self._feedback(readers, slate, now, reaction)
         self._remember(readers, slate, reaction)
+        topics = self.newsroom.topics[np.maximum(slate, 0)]  # [B, K, T]
+        self.tastes.learn(readers, topics, reaction.examined, reaction.clicked, reaction.worth)
         hours = (now - self._level_at[readers]) / HOUR
         self.level[readers] = self.returns.learned(self.level[readers], hours, reaction.worth, reaction.clicked)
         self._level_at[readers] = now
@@ -137,16 +151,17 @@ class World:
 
     def encounter(self, readers: np.ndarray, articles: np.ndarray) -> Encounter:
         """What ``articles`` [B, K] (rows, -1 behind the end) are to ``readers`` [B] at their next moment."""
-        newsroom, article = self.newsroom, np.maximum(articles, 0)
+        newsroom, article, now = self.newsroom, np.maximum(articles, 0), self.next_time[readers]
         shown = article[:, :, None, None]
-        age = (self.next_time[readers, None] - newsroom.published[article]) / HOUR
+        age = (now[:, None] - newsroom.published[article]) / HOUR
+        interests = self.tastes.at(readers, now)  # [B, T]
         return Encounter(
             reader=readers,
             user=readers,
             decision=self.decision[readers],
             patience=self.population.patience[readers],
             present=articles >= 0,
-            match=np.einsum("bt,bkt->bk", self.population.interests[readers], newsroom.topics[article]),
+            match=np.einsum("bt,bkt->bk", interests, newsroom.topics[article]),
             quality=newsroom.quality[article],
             clickbait=newsroom.clickbait[article],
             disappointment=self.config.clickbait_cost * newsroom.clickbait[article],

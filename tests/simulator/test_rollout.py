@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -146,11 +147,11 @@ def test_candidates_are_alive_and_not_known_to_be_read(acted: EventLog) -> None:
         zip(acted.articles["article_id"].to_pylist(), microseconds(acted.articles["published_at"]), strict=True)
     )
     reads: dict[str, list[tuple[int, str]]] = {}
-    clicks = acted.feedback.filter(pc.equal(acted.feedback["kind"], "click"))
+    of_reads = acted.feedback.filter(pc.is_in(acted.feedback["kind"], pa.array(["click", "dwell"])))
     for user, article, received in zip(
-        clicks["user_id"].to_pylist(),
-        clicks["article_id"].to_pylist(),
-        microseconds(clicks["received_at"]),
+        of_reads["user_id"].to_pylist(),
+        of_reads["article_id"].to_pylist(),
+        microseconds(of_reads["received_at"]),
         strict=True,
     ):
         reads.setdefault(user, []).append((received, article))
