@@ -101,7 +101,7 @@ def compare(reference: Column, today: Column, config: DriftConfig, unfit: str = 
     value, chance, freedom = psi(before, now, n, m), 1 / n + 1 / m, len(names) - 1
     limit = max(config.threshold, chance * float(chdtri(freedom, 1.0 - config.confidence)) if freedom else 0.0)
     if not unfit and freedom * chance > config.threshold / 2:
-        usual = f"{freedom * chance:.2f} is usual without drift"
+        usual = f"{freedom * chance:.3f} is usual without drift"
         unfit = f"too few: {usual}, up to {config.threshold / 2:.2g} could be judged"
     most = int(np.argmax(np.abs(now - before)))
     change = f"{names[most]}: {before[most]:.1%} before, {now[most]:.1%} today"

@@ -12,22 +12,25 @@ from newsrec.monitoring.drift import Drift
 from newsrec.monitoring.live_value import LiveValue
 
 SERVED, BEFORE, GREY = COLOURS[0], COLOURS[1], COLOURS[6]
+EDGE = 1.0
+"""Where the axis of the stability index ends: nobody asks how much more than a large change it is."""
 
 
 def drift_plot(drifts: Mapping[str, Drift]) -> Figure:
-    """A row a feature: PSI, filled where it is judged, and the limit that it would have to exceed."""
+    """A row a feature, those that are judged on top: PSI, and the limit that it would have to exceed."""
     measured = [(name, drift, drift.psi) for name, drift in drifts.items() if drift.psi is not None]
-    measured.sort(key=lambda item: -item[2])
+    measured.sort(key=lambda row: (not row[1].judged, -row[2]))
     figure = Figure(figsize=(8, 1.4 + 0.3 * len(measured)), layout="constrained")
     axes = figure.subplots()
     for row, (_, drift, psi) in enumerate(measured):
         colour = BEFORE if drift.drifted else SERVED if drift.judged else GREY
-        axes.plot(drift.limit, row, "|", color="#999999", markersize=12)
-        axes.plot(psi, row, "o", color=colour, fillstyle="full" if drift.judged else "none")
+        axes.plot(min(drift.limit, EDGE), row, "|", color="#999999", markersize=12)
+        marker = "o" if psi <= EDGE else ">"
+        axes.plot(min(psi, EDGE), row, marker, color=colour, fillstyle="full" if drift.judged else "none")
     axes.set_yticks(range(len(measured)), [name for name, _, _ in measured])
     axes.set_ylim(len(measured) - 0.5, -0.5)
-    axes.set_xlim(left=0)
-    axes.set_xlabel("PSI today; line: limit; hollow: not judged")
+    axes.set_xlim(-0.01, EDGE + 0.03)
+    axes.set_xlabel(f"PSI today; line: limit; hollow: not judged; arrow: above {EDGE:g}")
     _plain(axes, "x")
     return figure
 

@@ -89,7 +89,7 @@ def _drift(drifts: Mapping[str, Drift]) -> str:
 
 def _state(check: Check) -> str:
     if not check.judged:
-        return f"not judged: {check.rows:,} rows of {check.least:,}"
+        return f"not judged: {check.rows:,} rows of {check.least:,}" if check.rows else "not judged: no rows"
     return "kept" if check.passed else "**broken**"
 
 

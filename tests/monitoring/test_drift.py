@@ -87,7 +87,7 @@ def test_a_shift_of_few_readers_is_not_judged_however_many_rows_they_have():
     few = compare(column(before), column(now, clusters=9), DriftConfig())
     assert few.psi > 0.2
     assert (few.today, few.judged, few.drifted) == (9, False, False)
-    assert few.why == "too few: 0.11 is usual without drift, up to 0.1 could be judged"
+    assert few.why == "too few: 0.112 is usual without drift, up to 0.1 could be judged"
 
 
 def test_what_chance_gives_to_a_few_readers_is_no_drift():
