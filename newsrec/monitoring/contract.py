@@ -30,9 +30,11 @@ class ContractConfig:
     max_lateness_hours: float = 6.0
     """Of that quantile of the time from an event to its arrival: phones come late, a stuck collector makes all late."""
     max_from_the_future: int = 0
-    """Events later than ``until`` or than their own arrival, by more than ``future_minutes``."""
-    future_minutes: float = 60.0
-    """Clocks differ, and events go on arriving while the run reads them."""
+    """Feedback later than its own arrival, and events later than the day, by more than the two allowances below."""
+    clock_minutes: float = 60.0
+    """How much clocks of readers may be fast; a local time taken for UTC is more."""
+    overrun_hours: float = 6.0
+    """How far the log may reach beyond the day: events go on arriving until the run has read them."""
     max_missing_propensities: float = 0.0
     """Share of the decisions of a release (they name a policy version) without propensities."""
     max_empty_slates: float = 0.1

@@ -116,14 +116,16 @@ def _not_in(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> np.ndarray:
 
 
 def _times(day: _Day) -> list[Check]:
-    config, slack = day.config, int(day.config.future_minutes * 60_000_000)
+    config, end = day.config, day.until + int(day.config.overrun_hours * HOUR)
     time, received = (microseconds(day.feedback[name]) for name in ("time", "received_at"))
     late = float(np.quantile((received - time) / HOUR, config.lateness_quantile)) if len(time) else None
-    future = int(np.count_nonzero(time > received + slack))  # of earlier days' clocks earlier runs have complained
+    future = int(
+        np.count_nonzero(time > received + int(config.clock_minutes * 60_000_000))
+    )  # of earlier days' clocks earlier runs have complained
     for table, name in ((day.made, "time"), (day.log.feedback, "received_at")):
-        future += int(np.count_nonzero(microseconds(table[name]) >= day.until + slack))
+        future += int(np.count_nonzero(microseconds(table[name]) >= end))
     hours = f"hours to arrive ({config.lateness_quantile:.0%} of the feedback are faster)"
-    after = f"events more than {config.future_minutes:g} min after their arrival or the end of the day"
+    after = f"events over {config.clock_minutes:g} min after their arrival, or {config.overrun_hours:g} h after the day"
     return [
         day.check("lateness_hours", late, hours, len(time), "is the collector, or what feeds it, stuck?"),
         day.check("from_the_future", future, after, future, "whose clock is wrong, or is the log of a later day?", 0),

@@ -89,11 +89,11 @@ def a_fast_clock(rows: Rows) -> None:
 
 
 def a_decision_of_tomorrow(rows: Rows) -> None:
-    rows.today.append(decision("late", "u0", UNTIL + 61 * MINUTE, "abc", policy_version="v1", propensities=[1.0] * 3))
+    rows.today.append(decision("late", "u0", UNTIL + 6 * HOUR, "abc", policy_version="v1", propensities=[1.0] * 3))
 
 
 def feedback_of_tomorrow(rows: Rows) -> None:
-    rows.events[-1] |= {"time": UNTIL + 61 * MINUTE, "received_at": UNTIL + 61 * MINUTE}
+    rows.events[-1] |= {"time": UNTIL + 6 * HOUR, "received_at": UNTIL + 6 * HOUR}
 
 
 def a_forgotten_propensity(rows: Rows) -> None:
@@ -251,6 +251,16 @@ def test_a_slate_is_not_unseen_before_its_feedback_could_arrive():
     rows.events[:] = [e for e in rows.events if e["request_id"] not in young]
     found = checked(rows)["unseen_slates"]
     assert (found.value, found.rows) == (0.0, 90)
+
+
+def test_what_arrived_while_the_run_was_reading_is_no_future():
+    rows = site()
+    rows.today.append(decision("next", "u0", UNTIL + 5 * HOUR, "abc", policy_version="v1", propensities=[1.0] * 3))
+    rows.events.append(event("next", "u0", "click", "a", UNTIL + 5 * HOUR))
+    found = checked(rows)
+    assert broken(found) == []
+    assert found["decisions"].value == 120
+    assert found["feedback"].value == 480
 
 
 def test_imported_reads_are_no_decisions_of_the_day_and_their_feedback_has_a_request():
