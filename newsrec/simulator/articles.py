@@ -13,6 +13,7 @@ from newsrec.events import ARTICLES, TIME
 from newsrec.features import DAY, HOUR, article_key
 from newsrec.simulator import draws
 from newsrec.simulator.parameters import BETWEEN, NOT_NEGATIVE, POSITIVE, Range, assumed, refuse_impossible
+from newsrec.simulator.shocks import NO_SHOCKS, Shocks
 from newsrec.simulator.vocabulary import ABSTRACT, BAIT_TITLES, PLAIN_TITLES, TOPICS
 
 TOPIC_NAMES = tuple(TOPICS)
@@ -51,21 +52,35 @@ class Newsroom(NamedTuple):
     body_words: np.ndarray  # [A] int64
 
 
-def publish(config: NewsroomConfig, per_day: int, start: int, days: int, seed: int) -> Newsroom:
-    """Articles from one shelf life before ``start`` (microseconds, a midnight UTC) until ``days`` later."""
+def publish(
+    config: NewsroomConfig, per_day: int, start: int, days: int, seed: int, shocks: Shocks = NO_SHOCKS
+) -> Newsroom:
+    """Articles from one shelf life before ``start`` (microseconds, a midnight UTC) until ``days`` later.
+
+    During a shock there are more, and what is more is on its topic.
+    """
     before = int(np.ceil(config.shelf_life_hours * HOUR / DAY))
     number = np.arange(per_day * (before + days))
     published = np.sort(start + (number // per_day - before) * DAY + _moment_of_day(seed, number))
-    main = draws.bits(seed, "main topic", number) % np.uint64(len(TOPIC_NAMES))
+    main = (draws.bits(seed, "main topic", number) % np.uint64(len(TOPIC_NAMES))).astype(np.int64)
+    shock, extra = _extra(shocks, per_day)
+    moment = shocks.start[shock] + (draws.uniform(seed, "publication", extra) * _length(shocks)[shock]).astype(np.int64)
+    in_time = moment < start + days * DAY
+    number, published = np.append(number, extra[in_time]), np.append(published, moment[in_time])
+    main = np.append(main, shocks.topic[shock[in_time]])
+    order = np.argsort(published, kind="stable")
+    number, published, main = number[order], published[order], main[order]
+
     step = draws.bits(seed, "second topic", number) % np.uint64(len(TOPIC_NAMES) - 1)
-    second = (main + step + np.uint64(1)) % np.uint64(len(TOPIC_NAMES))  # never the main one
+    second = (main + step.astype(np.int64) + 1) % len(TOPIC_NAMES)  # never the main one
     topics = np.zeros((len(number), len(TOPIC_NAMES)), np.float32)
-    topics[number, main] = config.main_topic_share
-    topics[number, second] = 1.0 - config.main_topic_share
+    row = np.arange(len(number))
+    topics[row, main] = config.main_topic_share
+    topics[row, second] = 1.0 - config.main_topic_share
     clickbait = draws.uniform(seed, "clickbait", number) ** (1.0 / config.clickbait - 1.0)
     body_words = np.round(config.body_words * np.exp(0.5 * draws.normal(seed, "body words", number)))
     body_words = np.maximum(body_words, 50).astype(np.int64)
-    ids = [f"s{seed}-a{n:06d}" for n in number]
+    ids = [f"s{seed}-a{n:06d}" for n in row]
     table = pa.table(
         {
             **{field.name: pa.nulls(len(number), field.type) for field in ARTICLES},
@@ -74,7 +89,7 @@ def publish(config: NewsroomConfig, per_day: int, start: int, days: int, seed: i
             "category": [TOPIC_NAMES[t] for t in main],
             "subcategory": [TOPIC_NAMES[t] for t in second],
             "body_length": pa.array(body_words, pa.int32()),
-            **_texts(seed, main, second, clickbait),
+            **_texts(seed, number, main, second, clickbait),
         }
     )
     return Newsroom(
@@ -89,6 +104,17 @@ def publish(config: NewsroomConfig, per_day: int, start: int, days: int, seed: i
     )
 
 
+def _extra(shocks: Shocks, per_day: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row of the shock and number of each article that the shocks bring: both [X] int64."""
+    count = np.round(per_day * shocks.supply * _length(shocks) / DAY).astype(np.int64)
+    shock = np.repeat(np.arange(len(count)), count)
+    return shock, (shocks.start[shock] // DAY << 32) + np.arange(len(shock)) - (np.cumsum(count) - count)[shock]
+
+
+def _length(shocks: Shocks) -> np.ndarray:
+    return shocks.end - shocks.start
+
+
 def _moment_of_day(seed: int, number: np.ndarray) -> np.ndarray:
     """Microseconds after midnight, by the desk's rhythm. [A] int64"""
     share = np.concatenate([[0.0], np.cumsum(DESK_RHYTHM) / DESK_RHYTHM.sum()])
@@ -96,14 +122,15 @@ def _moment_of_day(seed: int, number: np.ndarray) -> np.ndarray:
     return np.minimum((hours * HOUR).astype(np.int64), DAY - 1)
 
 
-def _texts(seed: int, main: np.ndarray, second: np.ndarray, clickbait: np.ndarray) -> dict[str, list[str]]:
+def _texts(
+    seed: int, number: np.ndarray, main: np.ndarray, second: np.ndarray, clickbait: np.ndarray
+) -> dict[str, list[str]]:
     """Columns title and abstract. The last word of a title and two of an abstract belong to the second topic."""
-    number = np.arange(len(main))
     bait = draws.uniform(seed, "bait title", number) < clickbait
     sentence = draws.bits(seed, "sentence", number)
     order = draws.bits(seed, "words", number[:, None], np.arange(22)).argsort(1)  # [A, words of a topic]
     titles, abstracts = [], []
-    for n in number:
+    for n in range(len(number)):
         first, other = TOPICS[TOPIC_NAMES[main[n]]], TOPICS[TOPIC_NAMES[second[n]]]
         sentences = BAIT_TITLES if bait[n] else PLAIN_TITLES
         words = [first[i] for i in order[n, :7]]

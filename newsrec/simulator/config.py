@@ -13,6 +13,7 @@ from newsrec.simulator.hazard import HazardConfig
 from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, assumed, chosen, refuse_impossible
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.self_exciting import SelfExcitingConfig
+from newsrec.simulator.shocks import ShockConfig
 from newsrec.simulator.tastes import TasteConfig
 from newsrec.simulator.utility import UtilityConfig
 
@@ -43,6 +44,7 @@ class SimulationConfig:
         1.0, "factor of what clickbait takes from the worth of a read; 0: nothing", NOT_NEGATIVE
     )
     newsroom: NewsroomConfig = field(default_factory=NewsroomConfig)
+    shocks: ShockConfig = field(default_factory=ShockConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
     tastes: TasteConfig = field(default_factory=TasteConfig)
     utility: UtilityConfig = field(default_factory=UtilityConfig)

@@ -14,6 +14,10 @@ Interests: a lasting part ``l_n``, a drift around it, what good reads have added
     boredom      each read adds x_ji to B, which halves every boredom_hours, each other examined article glance x_ji:
                  what was had lately is worth less, and recovers (Leqi et al. 2021, "rebounding bandits")
 
+Shocks: on a day with P = 1 - exp(-per_month / 30) one begins at some time, on some topic, with ``log strength s ~
+Normal(0, strength_spread)``, and lasts ``hours``. While it lasts the newsroom publishes 1 + supply s times as much, and
+what is more is on its topic; everybody's interest in it gains interest s; every habit is multiplied by 1 + demand s.
+
 What both families of responses are told::
 
     match          m = a_n . x_j
@@ -77,7 +81,7 @@ import numpy as np
 from newsrec.features import HOUR, SESSION_GAP_MINUTES
 from newsrec.simulator import draws
 from newsrec.simulator.arrival import arrival_delay
-from newsrec.simulator.articles import publish
+from newsrec.simulator.articles import TOPIC_NAMES, publish
 from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.hazard import Hazard
@@ -86,6 +90,7 @@ from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback
 from newsrec.simulator.returns import Absence, ReturnFamily
 from newsrec.simulator.rhythm import Rhythm
 from newsrec.simulator.self_exciting import SelfExciting
+from newsrec.simulator.shocks import strike
 from newsrec.simulator.tastes import Tastes
 from newsrec.simulator.utility import Utility
 
@@ -101,14 +106,15 @@ class World:
 
     def __init__(self, config: SimulationConfig) -> None:
         self.config, n = config, config.readers
-        self.newsroom = publish(config.newsroom, config.articles_per_day, config.start_time, config.days, config.seed)
+        start, days, seed = config.start_time, config.days, config.seed
+        self.shocks = strike(config.shocks, len(TOPIC_NAMES), start, days, seed)
+        self.newsroom = publish(config.newsroom, config.articles_per_day, start, days, seed, self.shocks)
         self.population = settle(config.population, n, config.seed)
         self.tastes = Tastes(config.tastes, self.population.interests, config.start_time, config.seed)
         response, returns = config.response_family, config.return_family
         self.response = RESPONSES[response](getattr(config, response), config.seed)
-        self.returns = RETURNS[returns](
-            getattr(config, returns), config.elasticity, Rhythm(self.population), config.seed
-        )
+        rhythm = Rhythm(self.population, self.shocks)
+        self.returns = RETURNS[returns](getattr(config, returns), config.elasticity, rhythm, config.seed)
         self.decision = np.zeros(n, np.int64)
         """Slates that each reader has had."""
         self.visit = np.zeros(n, np.int64)
@@ -155,6 +161,8 @@ class World:
         shown = article[:, :, None, None]
         age = (now[:, None] - newsroom.published[article]) / HOUR
         interests = self.tastes.at(readers, now)  # [B, T]
+        if len(self.shocks.topic):
+            np.add.at(interests.T, self.shocks.topic, (self.shocks.lasting(now) * self.shocks.interest).T)
         return Encounter(
             reader=readers,
             user=readers,
