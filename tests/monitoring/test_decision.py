@@ -111,6 +111,8 @@ def test_a_loss_is_measured_against_the_size_of_what_there_was_to_lose():
     found = value(-0.3, -0.02)
     found.previous.value["reward"] = Interval(-0.2, -0.3, -0.1)
     assert verdict(found=found).action == "roll_back"  # 0.02 is more than 5 % of 0.2
+    found.difference["reward"] = Interval(-0.15, -0.3, -0.005)
+    assert verdict(found=found).action == "keep"
 
 
 @pytest.mark.parametrize("values", [{"tolerance": -0.1}, {"min_decisions": 1}, {"max_age_days": float("nan")}])

@@ -253,6 +253,13 @@ def test_a_slate_is_not_unseen_before_its_feedback_could_arrive():
     assert (found.value, found.rows) == (0.0, 90)
 
 
+def test_an_empty_slate_has_nothing_to_be_seen():
+    rows = site()
+    an_empty_shelf(rows)
+    found = checked(rows)["unseen_slates"]
+    assert (found.value, found.rows) == (0.0, 72)  # of the 90 that are old enough a fifth is empty
+
+
 def test_what_arrived_while_the_run_was_reading_is_no_future():
     rows = site()
     rows.today.append(decision("next", "u0", UNTIL + 5 * HOUR, "abc", policy_version="v1", propensities=[1.0] * 3))
