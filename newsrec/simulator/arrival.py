@@ -23,9 +23,9 @@ class ArrivalConfig:
 def arrival_delay(config: ArrivalConfig, seed: int, events: Feedback) -> np.ndarray:
     """Microseconds from each event to its arrival: [M] int64."""
     call = np.where(events.kind == IMPRESSION, 0, events.position)  # one call reports all impressions of a slate
-    own = np.exp(0.4 + 0.8 * draws.normal(seed, "delay", events.reader, events.decision, events.kind, call))
-    late = draws.uniform(seed, "late", events.reader, events.decision) < config.late_share
-    lateness = draws.normal(seed, "lateness", events.reader[late], events.decision[late])
+    own = np.exp(0.4 + 0.8 * draws.normal(seed, "delay", events.user, events.decision, events.kind, call))
+    late = draws.uniform(seed, "late", events.user, events.decision) < config.late_share
+    lateness = draws.normal(seed, "lateness", events.user[late], events.decision[late])
     seconds = own
     seconds[late] += np.minimum(60.0 * config.late_minutes * np.exp(1.2 * lateness), 86_400.0)
     return (seconds * SECOND).astype(np.int64)

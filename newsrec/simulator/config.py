@@ -10,6 +10,7 @@ from newsrec.simulator.arrival import ArrivalConfig
 from newsrec.simulator.articles import NewsroomConfig
 from newsrec.simulator.cascade import CascadeConfig
 from newsrec.simulator.hazard import HazardConfig
+from newsrec.simulator.identity import READER_BITS
 from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, assumed, chosen, refuse_impossible
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.self_exciting import SelfExcitingConfig
@@ -18,6 +19,7 @@ from newsrec.simulator.tastes import TasteConfig
 from newsrec.simulator.utility import UtilityConfig
 
 LARGEST_SLATE = 100
+MOST_READERS = 2**READER_BITS
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class SimulationConfig:
 
     def __post_init__(self) -> None:
         refuse_impossible(self)
+        if self.readers > MOST_READERS:
+            raise ValueError(f"readers is {self.readers}, expected at most {MOST_READERS}")
         for name in ("response_family", "return_family"):
             known = get_args(get_type_hints(type(self))[name])
             if getattr(self, name) not in known:

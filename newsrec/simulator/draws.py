@@ -32,6 +32,18 @@ def normal(seed: int, purpose: str, *keys: np.ndarray) -> np.ndarray:
     return ndtri(uniform(seed, purpose, *keys))
 
 
+def permuted(seed: int, purpose: str, number: np.ndarray, width: int) -> np.ndarray:
+    """int64: a shuffling of all numbers of ``width`` bits (even, up to 62), at ``number`` [...].
+
+    Each step can be undone modulo 2 ** width, so that no two numbers meet.
+    """
+    mask, half = np.uint64(2**width - 1), np.uint64(width // 2)
+    state = (number.astype(np.uint64) + bits(seed, purpose)) & mask
+    for factor in (_FIRST, _SECOND, _GOLDEN):
+        state = (state ^ (state >> half)) * factor & mask
+    return (state ^ (state >> half)).astype(np.int64)
+
+
 def _mix(state: np.ndarray) -> np.ndarray:
     state = (state ^ (state >> np.uint64(30))) * _FIRST
     state = (state ^ (state >> np.uint64(27))) * _SECOND

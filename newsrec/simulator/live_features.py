@@ -21,13 +21,15 @@ from newsrec.transitions import Readers
 
 
 class LiveFeatures:
-    """Features of N readers (``utc_offset`` [N] minutes) and A articles (``key`` [A]) from the full hour ``hour`` on.
+    """Features of N readers and A articles (``key`` [A]) from the full hour ``hour`` on.
+
+    ``user`` [N] is who each reader is to the site at first, ``utc_offset`` [N] their minutes east of UTC.
 
     Feedback is announced when it happens (``expect``) and counts from its arrival: in a reader's features at once, in
     an article's counts from the next full hour.
     """
 
-    def __init__(self, utc_offset: np.ndarray, key: np.ndarray, hour: int) -> None:
+    def __init__(self, user: np.ndarray, utc_offset: np.ndarray, key: np.ndarray, hour: int) -> None:
         n = len(utc_offset)
         self.hour = hour
         self.counts = np.zeros((len(key), len(POPULARITY_HALF_LIFE_HOURS)))
@@ -41,7 +43,7 @@ class LiveFeatures:
             gap_hours=np.zeros(n, np.float32),
             **zero,
         )
-        self._utc_offset, self._key = utc_offset, key
+        self._user, self._utc_offset, self._key = user.copy(), utc_offset, key
         self._arrivals: defaultdict[int, list[Feedback]] = defaultdict(list)
         self._to_fold = Feedback.none()
 
@@ -54,8 +56,13 @@ class LiveFeatures:
             if hour == self.hour:
                 self._to_fold = Feedback.joined([self._to_fold, _folded(arriving)])
 
-    def at(self, readers: np.ndarray, now: np.ndarray) -> Readers:
-        """The features of ``readers`` [B] at ``now`` [B], moments of this hour; those of one reader never go back."""
+    def at(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> Readers:
+        """The features of ``readers`` [B] at ``now`` [B], moments of this hour; those of one reader never go back.
+
+        A reader whose ``user`` [B] is another one than before starts anew.
+        """
+        self._renew(readers[self._user[readers] != user])
+        self._user[readers] = user
         moment = np.full(len(self._utc_offset), -1)
         moment[readers] = now
         arrived = self._to_fold.received <= moment[self._to_fold.reader]
@@ -76,8 +83,17 @@ class LiveFeatures:
             self.counts[:, column] += np.bincount(arrived.article[counted], weight, len(self.counts))
         self._to_fold = _folded(Feedback.joined(self._arrivals[self.hour]))
 
+    def _renew(self, readers: np.ndarray) -> None:
+        for column in self._readers:
+            column[readers] = 0
+        self._readers.last_seen[readers] = -1
+
     def _fold(self, feedback: Feedback) -> None:
-        """Fold events in order of arrival: the first of every reader, then the second of every reader, and so on."""
+        """Fold events in order of arrival: the first of every reader, then the second of every reader, and so on.
+
+        What a reader did as an earlier user is theirs no more.
+        """
+        feedback = feedback.take(self._user[feedback.reader] == feedback.user)
         keys = (feedback.position, feedback.kind, feedback.decision, feedback.received, feedback.reader)
         feedback = feedback.take(np.lexsort(keys))
         number = np.arange(len(feedback.reader))

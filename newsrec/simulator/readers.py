@@ -8,7 +8,7 @@ import numpy as np
 from newsrec.features import DAY, HOUR
 from newsrec.simulator import draws
 from newsrec.simulator.articles import TOPIC_NAMES
-from newsrec.simulator.parameters import BETWEEN, NOT_NEGATIVE, POSITIVE, assumed, refuse_impossible
+from newsrec.simulator.parameters import BETWEEN, NOT_NEGATIVE, POSITIVE, PROBABILITY, assumed, refuse_impossible
 
 WEEK_HOURS = 168
 PLACES = (("en-US", -300), ("en-US", -480), ("en-GB", 0), ("en-GB", 0), ("en-ZA", 120), ("en-IN", 330))
@@ -37,6 +37,8 @@ class PopulationConfig:
     activity_spread: float = assumed(1.1, "standard deviation of the log of visits a day between readers", NOT_NEGATIVE)
     patience: float = assumed(0.4, "median probability to ask for another slate after one without a read", BETWEEN)
     patience_spread: float = assumed(0.6, "standard deviation of its logit between readers", NOT_NEGATIVE)
+    cookie_clearers: float = assumed(0.08, "share of readers who clear their cookies now and then", PROBABILITY)
+    cookie_clearing: float = assumed(0.15, "probability that one of them has done so before a visit", PROBABILITY)
     rhythm_shift_hours: float = assumed(
         1.0, "standard deviation of a reader's shift against their kind of rhythm", NOT_NEGATIVE
     )
@@ -56,6 +58,7 @@ class Population(NamedTuple):
     place: np.ndarray  # [N] int64, row of PLACES
     utc_offset: np.ndarray  # [N] int64, minutes
     device: np.ndarray  # [N] int64, the one that the reader mostly uses, row of DEVICES
+    clearing: np.ndarray  # [N] float32, probability of cleared cookies before a visit
 
     def rhythm_clock(self, readers: np.ndarray, time: np.ndarray) -> np.ndarray:
         """Hours into the reader's own week (Monday midnight is 0), shifted by their rhythm: [B] float64 in [0, 168)."""
@@ -63,15 +66,16 @@ class Population(NamedTuple):
         return local % (7 * DAY) / HOUR
 
 
-def settle(config: PopulationConfig, readers: int, seed: int) -> Population:
-    """The population of a world. A reader's traits do not depend on how many others there are."""
-    n, topic = np.arange(readers), np.arange(len(TOPIC_NAMES))
+def settle(config: PopulationConfig, n: np.ndarray, seed: int) -> Population:
+    """The readers with the numbers ``n`` [N]. A reader's traits depend on nobody else."""
+    topic = np.arange(len(TOPIC_NAMES))
     appeal = config.topic_appeal_spread * draws.normal(seed, "topic appeal", topic)  # [T]
     own = config.interest_spread * draws.normal(seed, "interests", n[:, None], topic)  # [N, T]
     activity = np.exp(config.activity_spread * draws.normal(seed, "activity", n))
     patience = np.log(config.patience / (1.0 - config.patience))
     place = _pick(draws.uniform(seed, "place", n), np.ones(len(PLACES)))
     shift = config.rhythm_shift_hours * HOUR * draws.normal(seed, "rhythm shift", n)
+    clears = draws.uniform(seed, "clears cookies", n) < config.cookie_clearers
     return Population(
         interests=(appeal + own).astype(np.float32),
         visits_per_hour=config.visits_per_day / 24.0 * activity,
@@ -81,6 +85,7 @@ def settle(config: PopulationConfig, readers: int, seed: int) -> Population:
         place=place,
         utc_offset=np.array([minutes for _, minutes in PLACES])[place],
         device=_pick(draws.uniform(seed, "device", n), DEVICE_SHARE),
+        clearing=np.where(clears, config.cookie_clearing, 0.0).astype(np.float32),
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from newsrec.events import CONTEXT, KINDS, SCHEMAS, TIME, EventLog
 from newsrec.features import feature_hash
+from newsrec.simulator.identity import digits, ids
 from newsrec.simulator.readers import DEVICES, PLACES
 from newsrec.simulator.response import Feedback
 from newsrec.simulator.world import World
@@ -16,9 +17,10 @@ from newsrec.simulator.world import World
 class Decision(NamedTuple):
     """B decisions. Articles are rows of the newsroom, -1 behind the end."""
 
-    reader: np.ndarray  # [B] int64
-    number: np.ndarray  # [B] int64, the reader's decisions counted from 0
-    visit: np.ndarray  # [B] int64, the reader's visits counted from 0
+    reader: np.ndarray  # [B] int64, row of the world
+    user: np.ndarray  # [B] int64, who that is to the site
+    number: np.ndarray  # [B] int64, the user's decisions counted from 0
+    visit: np.ndarray  # [B] int64, the user's visits counted from 0
     time: np.ndarray  # [B] int64, microseconds
     device: np.ndarray  # [B] int64, row of DEVICES
     candidates: np.ndarray  # [B, C] int32
@@ -56,10 +58,11 @@ class Recorder:
             "locale": pa.array([locale for locale, _ in PLACES]).take(pa.array(self._population.place[d.reader])),
             "utc_offset_minutes": pa.array(self._population.utc_offset[d.reader], pa.int16()),
         }
+        seed = self._config.seed
         columns = {
-            "request_id": self._ids("r", d.reader, d.number),
-            "user_id": self._ids("u", d.reader),
-            "session_id": self._ids("v", d.reader, d.visit),
+            "request_id": ids(seed, "r", d.user, d.number),
+            "user_id": ids(seed, "u", d.user),
+            "session_id": ids(seed, "v", d.user, d.visit),
             "time": pa.array(d.time).cast(TIME),
             "context": pa.StructArray.from_arrays([context[field.name] for field in CONTEXT], fields=list(CONTEXT)),
             "feature_version": _constant(feature_hash(), d.reader),
@@ -71,11 +74,11 @@ class Recorder:
         return _table("recommendations", columns).sort_by([("time", "ascending"), ("request_id", "ascending")])
 
     def _feedback_table(self, f: Feedback) -> pa.Table:
-        request, none = self._ids("r", f.reader, f.decision), f.article < 0
+        request, none = ids(self._config.seed, "r", f.user, f.decision), f.article < 0
         columns = {
-            "event_id": pc.binary_join_element_wise(request, _digits(f.kind * 100 + f.position, 3), "-"),
+            "event_id": pc.binary_join_element_wise(request, digits(f.kind * 100 + f.position, 3), "-"),
             "request_id": request,
-            "user_id": self._ids("u", f.reader),
+            "user_id": ids(self._config.seed, "u", f.user),
             "article_id": self._article_ids.take(pa.array(f.article, mask=none)),
             "position": pa.array(f.position, pa.int16(), mask=none),
             "kind": pa.array(KINDS).take(pa.array(f.kind)),
@@ -84,16 +87,6 @@ class Recorder:
             "received_at": pa.array(f.received).cast(TIME),
         }
         return _table("feedback", columns).sort_by([("received_at", "ascending"), ("event_id", "ascending")])
-
-    def _ids(self, letter: str, reader: np.ndarray, number: np.ndarray | None = None) -> pa.Array:
-        """``s0-r0000012-00003``: seed, what it is, reader, number. One reader's ids sort by number."""
-        parts = [_constant(f"s{self._config.seed}-{letter}", reader), _digits(reader, 7)]
-        ids = pc.binary_join_element_wise(*parts, "")
-        return ids if number is None else pc.binary_join_element_wise(ids, _digits(number, 5), "-")
-
-
-def _digits(number: np.ndarray, width: int) -> pa.Array:
-    return pc.utf8_lpad(pa.array(number).cast(pa.string()), width, "0")
 
 
 def _constant(text: str, like: np.ndarray) -> pa.Array:

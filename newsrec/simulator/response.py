@@ -20,7 +20,7 @@ WITHIN_A_SESSION = Range(
 class Encounter(NamedTuple):
     """B readers, each with K articles in front of them: [B, K] but for the first four, [B]."""
 
-    reader: np.ndarray  # int64
+    reader: np.ndarray  # int64, their numbers
     user: np.ndarray  # int64, with the next the key of what is drawn
     decision: np.ndarray  # int64
     patience: np.ndarray  # logit
@@ -68,8 +68,9 @@ class ResponseFamily(Protocol):
 class Feedback(NamedTuple):
     """M events; article is -1 for a leave, dwell is NaN for all kinds but dwell."""
 
-    reader: np.ndarray  # [M] int64
-    decision: np.ndarray  # [M] int64, the reader's decisions counted from 0
+    reader: np.ndarray  # [M] int64, row of the world
+    user: np.ndarray  # [M] int64, who that is to the site
+    decision: np.ndarray  # [M] int64, the user's decisions counted from 0
     kind: np.ndarray  # [M] int64, row of events.KINDS
     position: np.ndarray  # [M] int64
     article: np.ndarray  # [M] int64
@@ -89,4 +90,4 @@ class Feedback(NamedTuple):
     @classmethod
     def none(cls) -> "Feedback":
         empty = np.zeros(0, np.int64)
-        return cls(empty, empty, empty, empty, empty, np.zeros(0, np.float32), empty, empty)
+        return cls(empty, empty, empty, empty, empty, empty, np.zeros(0, np.float32), empty, empty)

@@ -8,7 +8,7 @@ import numpy as np
 class Absence(NamedTuple):
     """B readers who have just left, all [B]."""
 
-    reader: np.ndarray  # int64
+    reader: np.ndarray  # int64, row of the world
     user: np.ndarray  # int64, with the next the key of what is drawn
     visit: np.ndarray  # int64
     level: np.ndarray  # what earlier reads have made of the reader, as it was at ``since``

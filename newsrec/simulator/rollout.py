@@ -78,7 +78,7 @@ class _Recommender:
         newsroom = world.newsroom
         self.articles = embed_articles(newsroom.table)
         hour = world.config.start_time // HOUR
-        self.features = LiveFeatures(world.population.utc_offset, newsroom.key, hour)
+        self.features = LiveFeatures(world.user, world.population.utc_offset, newsroom.key, hour)
         new = Catalogue(self.articles, trained=0)
         self.catalogue = actor.trained_on.updated(self.articles) if actor.trained_on else new
         self.row = self.catalogue.rows(self.articles["article_id"].to_pylist())  # [A] article -> row of the catalogue
@@ -89,7 +89,7 @@ class _Recommender:
         """The slates of ``readers`` [B] at their next moment, the ``turn``-th of each within this hour."""
         world, config = self.world, self.world.config
         now = world.next_time[readers]
-        known = self.features.at(readers, now)
+        known = self.features.at(readers, world.user[readers], now)
         candidates = self._candidates(known, now)  # [B, C]
         scores = torch.zeros(candidates.shape).masked_fill(torch.from_numpy(candidates < 0), -torch.inf)
         if self.actor.policy is not None:
@@ -101,6 +101,7 @@ class _Recommender:
         chosen = np.take_along_axis(candidates, drawn.chosen.numpy(), 1)  # [B, K]
         return Decision(
             reader=readers,
+            user=world.user[readers],
             number=world.decision[readers],
             visit=world.visit[readers],
             time=now,

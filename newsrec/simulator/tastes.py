@@ -32,23 +32,27 @@ class TasteConfig:
 class Tastes:
     """The interests of N readers in T topics; ``lasting`` [N, T] is what they are drawn back to.
 
-    A reader's drift is one path, whenever they are looked at: it has a step for each day since ``start``.
+    ``number`` [N] are the keys of their drift. It is one path, whenever one looks: a step for each day since ``start``.
     """
 
-    def __init__(self, config: TasteConfig, lasting: np.ndarray, start: int, seed: int) -> None:
-        self.config, self.lasting, self.start, self.seed = config, lasting, start, seed
-        n, topics = lasting.shape
+    def __init__(self, config: TasteConfig, lasting: np.ndarray, number: np.ndarray, start: int, seed: int) -> None:
+        self.config, self.lasting, self.number, self.start, self.seed = config, lasting, number, start, seed
         self.drift = np.zeros(lasting.shape, np.float32)
-        if config.drift:
-            self.drift += config.drift * draws.normal(
-                seed, "drift", np.arange(n)[:, None], np.array([0]), np.arange(topics)
-            )
         self.liked = np.zeros(lasting.shape, np.float32)
         """Reads of each topic, those of worth 1 as 1 and those of worth 0 as -1, fading."""
         self.tired = np.zeros(lasting.shape, np.float32)
         """Reads of each topic, fading faster; a glance counts a little."""
-        self.time = np.full(n, start)
+        self.time = np.full(len(lasting), start)
         """Moment as of which each reader's row stands."""
+        self.begin(np.arange(len(lasting)))
+
+    def begin(self, readers: np.ndarray) -> None:
+        """The rows ``readers`` go back to the start, as what ``lasting`` and ``number`` now say."""
+        self.liked[readers] = self.tired[readers] = self.drift[readers] = 0.0
+        self.time[readers] = self.start
+        if self.config.drift:
+            keys = self.number[readers, None], np.array([0]), np.arange(self.lasting.shape[1])
+            self.drift[readers] = self.config.drift * draws.normal(self.seed, "drift", *keys)
 
     def at(self, readers: np.ndarray, now: np.ndarray) -> np.ndarray:
         """[B, T] interests of ``readers`` (each once) at ``now`` [B], whose rows go on to that moment."""
@@ -81,7 +85,7 @@ class Tastes:
         row = np.repeat(np.arange(len(readers)), days)  # [M]
         step = np.arange(len(row)) - first[row]
         day = (self.time[readers] - self.start) // DAY + 1
-        number = readers[row, None], (day[row] + step)[:, None], np.arange(self.lasting.shape[1])
-        shocks = draws.normal(self.seed, "drift", *number) * keep ** (days[row] - 1.0 - step)[:, None]  # [M, T]
+        keys = self.number[readers[row], None], (day[row] + step)[:, None], np.arange(self.lasting.shape[1])
+        shocks = draws.normal(self.seed, "drift", *keys) * keep ** (days[row] - 1.0 - step)[:, None]  # [M, T]
         spread = self.config.drift * (1.0 - keep**2) ** 0.5
         self.drift[readers] = self.drift[readers] * keep ** days[:, None] + spread * np.add.reduceat(shocks, first)

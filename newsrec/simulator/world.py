@@ -4,6 +4,9 @@ Reader n sees article j at position k (from 0) at time t. Hidden: interests ``a_
 topics ``x_j``, quality ``q_j``, clickbait ``b_j``, half-life ``h_j``. Every other name is a field of the
 configurations; all of them are assumed, none is estimated from a log.
 
+To the site a reader is a user. A share ``cookie_clearers`` of the readers comes, with P = ``cookie_clearing`` at each
+visit, as a user that nobody has seen before; to themselves they stay who they are.
+
 Interests: a lasting part ``l_n``, a drift around it, what good reads have added and too many have taken, by topic i::
 
     interest     a_ni = l_ni + D_ni + liking L_ni / (|L_ni| + liking_reads) - boredom B_ni / (B_ni + boredom_reads)
@@ -77,6 +80,7 @@ time; for a share ``late_share`` of the slates (a phone without connection) minu
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 
 from newsrec.features import HOUR, SESSION_GAP_MINUTES
 from newsrec.simulator import draws
@@ -85,6 +89,7 @@ from newsrec.simulator.articles import TOPIC_NAMES, publish
 from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.hazard import Hazard
+from newsrec.simulator.identity import ids, user_number
 from newsrec.simulator.readers import DEVICE_SHARE, settle
 from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback, Reaction, ResponseFamily
 from newsrec.simulator.returns import Absence, ReturnFamily
@@ -102,33 +107,56 @@ MEMORY = 6
 
 
 class World:
-    """N readers. ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on."""
+    """N readers. ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on.
+
+    What a reader does is a function of the configuration, of their number and of the slates that they got, whoever else
+    is simulated.
+    """
 
     def __init__(self, config: SimulationConfig) -> None:
-        self.config, n = config, config.readers
-        start, days, seed = config.start_time, config.days, config.seed
-        self.shocks = strike(config.shocks, len(TOPIC_NAMES), start, days, seed)
-        self.newsroom = publish(config.newsroom, config.articles_per_day, start, days, seed, self.shocks)
-        self.population = settle(config.population, n, config.seed)
-        self.tastes = Tastes(config.tastes, self.population.interests, config.start_time, config.seed)
+        self.config, n, seed = config, config.readers, config.seed
+        start = config.start_time
+        self.shocks = strike(config.shocks, len(TOPIC_NAMES), start, config.days, seed)
+        self.newsroom = publish(config.newsroom, config.articles_per_day, start, config.days, seed, self.shocks)
+        self.number = np.arange(n)
+        """Of each reader, among all that there could be."""
+        self.population = settle(config.population, self.number, seed)
+        self.tastes = Tastes(config.tastes, self.population.interests, self.number, start, seed)
         response, returns = config.response_family, config.return_family
-        self.response = RESPONSES[response](getattr(config, response), config.seed)
+        self.response = RESPONSES[response](getattr(config, response), seed)
         rhythm = Rhythm(self.population, self.shocks)
-        self.returns = RETURNS[returns](getattr(config, returns), config.elasticity, rhythm, config.seed)
-        self.decision = np.zeros(n, np.int64)
-        """Slates that each reader has had."""
-        self.visit = np.zeros(n, np.int64)
-        """Visits that each reader has ended."""
-        self.level = np.full(n, self.returns.rest)
+        self.returns = RETURNS[returns](getattr(config, returns), config.elasticity, rhythm, seed)
+        self.user = np.zeros(n, np.int64)
+        """Who each reader is to the site."""
+        self.decision, self.visit = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        """Slates that each user has had, and visits that each has ended."""
+        self.level = np.zeros(n)
         """Satisfaction or excitement of each reader after their latest slate, by the family of returns."""
-        self._level_at = np.full(n, config.start_time)
-        self._examined = np.full((n, MEMORY, config.slate_size), -1, np.int32)
-        self._read = np.full((n, MEMORY, config.slate_size), -1, np.int32)
-        self.next_time = self._next_visit(np.arange(n), self._level_at)
+        self.next_time = np.zeros(n, np.int64)
+        self._clearings = np.zeros(n, np.int64)
+        self._level_at = np.zeros(n, np.int64)
+        self._memory = np.zeros((n, MEMORY, config.slate_size), np.int32)  # article + 1, negative where read; 0: none
+        self._begin(np.arange(n))
+
+    def begin(self, readers: np.ndarray, number: np.ndarray) -> None:
+        """Put the readers with these numbers [B] into the rows ``readers`` [B], at the beginning of their story."""
+        self.number[readers] = number
+        arriving = settle(self.config.population, number, self.config.seed)
+        for column, values in zip(self.population, arriving, strict=True):
+            column[readers] = values
+        self.tastes.begin(readers)
+        self._begin(readers)
+
+    def _begin(self, readers: np.ndarray) -> None:
+        self._clearings[readers] = self.decision[readers] = self.visit[readers] = self._memory[readers] = 0
+        self.user[readers] = user_number(self.config.seed, self.number[readers], self._clearings[readers])
+        self.level[readers] = self.returns.rest
+        self._level_at[readers] = self.config.start_time
+        self.next_time[readers] = self._next_visit(readers, self._level_at[readers])
 
     def device(self, readers: np.ndarray) -> np.ndarray:
         """The device of each reader's current visit, row of DEVICES: [B] int64."""
-        keys = readers[:, None], self.visit[readers, None], np.arange(2)
+        keys = self.user[readers, None], self.visit[readers, None], np.arange(2)
         u = draws.uniform(self.config.seed, "device of a visit", *keys)  # [B, 2]
         other = np.searchsorted(np.cumsum(DEVICE_SHARE)[:-1], u[:, 1])
         return np.where(u[:, 0] < 0.85, self.population.device[readers], other)
@@ -152,20 +180,29 @@ class World:
         self.next_time[readers] = end + 2 * SECOND
         gone = readers[reaction.left]
         self.visit[gone] += 1
+        self._clear_cookies(gone)
         self.next_time[gone] = self._next_visit(gone, end[reaction.left] + SESSION_GAP_MINUTES * 60 * SECOND)
         return feedback
+
+    def users(self) -> pa.Table:
+        """Hidden from policies: the number of the reader behind each ``user_id`` so far."""
+        times = self._clearings + 1
+        number = np.repeat(self.number, times)
+        clearings = np.arange(len(number)) - np.repeat(np.cumsum(times) - times, times)
+        user = user_number(self.config.seed, number, clearings)
+        return pa.table({"user_id": ids(self.config.seed, "u", user), "reader": number})
 
     def encounter(self, readers: np.ndarray, articles: np.ndarray) -> Encounter:
         """What ``articles`` [B, K] (rows, -1 behind the end) are to ``readers`` [B] at their next moment."""
         newsroom, article, now = self.newsroom, np.maximum(articles, 0), self.next_time[readers]
-        shown = article[:, :, None, None]
+        shown, memory = article[:, :, None, None] + 1, self._memory[readers, None]  # [B, K, 1, 1], [B, 1, MEMORY, K]
         age = (now[:, None] - newsroom.published[article]) / HOUR
         interests = self.tastes.at(readers, now)  # [B, T]
         if len(self.shocks.topic):
             np.add.at(interests.T, self.shocks.topic, (self.shocks.lasting(now) * self.shocks.interest).T)
         return Encounter(
-            reader=readers,
-            user=readers,
+            reader=self.number[readers],
+            user=self.user[readers],
             decision=self.decision[readers],
             patience=self.population.patience[readers],
             present=articles >= 0,
@@ -175,8 +212,8 @@ class World:
             disappointment=self.config.clickbait_cost * newsroom.clickbait[article],
             freshness=np.exp2(-age / newsroom.half_life[article]),
             words=newsroom.body_words[article],
-            repetition=(self._examined[readers, None] == shown).sum((2, 3)),
-            known=(self._read[readers, None] == shown).any((2, 3)),
+            repetition=(np.abs(memory) == shown).sum((2, 3)),
+            known=(memory == -shown).any((2, 3)),
         )
 
     def _feedback(self, readers: np.ndarray, slate: np.ndarray, now: np.ndarray, reaction: Reaction) -> Feedback:
@@ -184,6 +221,7 @@ class World:
         time = now[row] + (reaction.moment[row, kind, position] * SECOND).astype(np.int64)
         feedback = Feedback(
             reader=readers[row],
+            user=self.user[readers[row]],
             decision=self.decision[readers[row]],
             kind=kind,
             position=position,
@@ -195,11 +233,20 @@ class World:
         return feedback._replace(received=time + arrival_delay(self.config.arrival, self.config.seed, feedback))
 
     def _remember(self, readers: np.ndarray, slate: np.ndarray, reaction: Reaction) -> None:
-        slot, width = self.decision[readers] % MEMORY, slate.shape[1]
-        self._examined[readers, slot, :width] = np.where(reaction.examined, slate, -1)
-        self._read[readers, slot, :width] = np.where(reaction.clicked, slate, -1)
+        seen = np.zeros((len(readers), 1, self._memory.shape[2]), np.int32)
+        sign = np.where(reaction.clicked, -1, 1)
+        seen[:, 0, : slate.shape[1]] = np.where(reaction.examined, sign * (slate + 1), 0)
+        self._memory[readers] = np.concatenate([seen, self._memory[readers, :-1]], 1)
+
+    def _clear_cookies(self, readers: np.ndarray) -> None:
+        """Some of ``readers`` [B], who have just left, will come back as users that nobody knows."""
+        u = draws.uniform(self.config.seed, "cookies", self.user[readers], self.visit[readers])
+        cleared = readers[u < self.population.clearing[readers]]
+        self._clearings[cleared] += 1
+        self.user[cleared] = user_number(self.config.seed, self.number[cleared], self._clearings[cleared])
+        self.decision[cleared] = self.visit[cleared] = 0
 
     def _next_visit(self, readers: np.ndarray, start: np.ndarray) -> np.ndarray:
         """[B] int64, microseconds."""
         level, since = self.level[readers], self._level_at[readers]
-        return self.returns.next_visit(Absence(readers, readers, self.visit[readers], level, since, start))
+        return self.returns.next_visit(Absence(readers, self.user[readers], self.visit[readers], level, since, start))

@@ -14,7 +14,7 @@ def delays(config: ArrivalConfig) -> np.ndarray:
     """[3, B] seconds: two impressions and a click of each slate."""
     reader, position = np.repeat(np.arange(B), 3), np.tile([0, 1, 0], B)
     kind, zero = np.tile([IMPRESSION, IMPRESSION, CLICK], B), np.zeros(3 * B, np.int64)
-    events = Feedback.none()._replace(reader=reader, decision=zero, kind=kind, position=position)
+    events = Feedback.none()._replace(user=reader, decision=zero, kind=kind, position=position)
     return arrival_delay(config, 0, events).reshape(B, 3).T / 1e6
 
 

@@ -32,3 +32,14 @@ def test_neighbouring_keys_purposes_and_seeds_are_independent() -> None:
     for name, other in others.items():
         table = np.histogram2d(base, other, bins=8, range=[[0, 1], [0, 1]])[0]
         assert chisquare(table.ravel()).pvalue > 1e-3, name
+
+
+def test_a_permutation_meets_every_number_once_and_looks_like_none() -> None:
+    number = np.arange(2**12)
+    shuffled = draws.permuted(0, "user", number, 12)
+    assert sorted(shuffled) == number.tolist()
+    assert (shuffled != draws.permuted(1, "user", number, 12)).mean() > 0.99
+    wide = draws.permuted(0, "user", N, 44) / 2**44
+    assert kstest(wide, "uniform").pvalue > 1e-3
+    table = np.histogram2d(wide[:-1], wide[1:], bins=8, range=[[0, 1], [0, 1]])[0]
+    assert chisquare(table.ravel()).pvalue > 1e-3

@@ -9,7 +9,7 @@ from newsrec.simulator.rhythm import Rhythm
 
 
 def hazard(elasticity: float = 1.0, config: HazardConfig | None = None) -> Hazard:
-    return Hazard(config or HazardConfig(), elasticity, Rhythm(settle(PopulationConfig(), 1, 0)), 0)
+    return Hazard(config or HazardConfig(), elasticity, Rhythm(settle(PopulationConfig(), np.arange(1), 0)), 0)
 
 
 def test_satisfaction_leaks_then_learns() -> None:

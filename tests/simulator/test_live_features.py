@@ -12,6 +12,7 @@ from newsrec.transitions import Readers
 START = 475_000  # full hours since 1970
 READERS, ARTICLES, EVENTS, HOURS = 6, 90, 4_000, 700
 KEYS = np.array([article_key(f"a{n}") for n in range(ARTICLES)], np.uint64)
+USERS = np.array([14, 3, 99, 15, 92, 65])
 OFFSETS = np.array([0, 330, -480, 120, -300, 0])
 
 
@@ -24,7 +25,8 @@ def feedback() -> Feedback:
     received = (time + late) // 60_000_000 * 60_000_000 + 60_000_000  # at full minutes
     kind = rng.choice([IMPRESSION, CLICK, CLICK, CLICK, DWELL, DWELL, LEAVE], EVENTS)
     return Feedback(
-        reader=rng.integers(0, READERS, EVENTS),
+        reader=(reader := rng.integers(0, READERS, EVENTS)),
+        user=USERS[reader],
         decision=np.arange(EVENTS),
         kind=kind,
         position=np.zeros(EVENTS, np.int64),
@@ -48,7 +50,7 @@ def expected(feedback: Feedback, reader: int, now: int) -> Readers:
 
 
 def test_readers_equal_the_fold_of_what_had_arrived(feedback: Feedback) -> None:
-    live, rng, compared = LiveFeatures(OFFSETS, KEYS, START), np.random.default_rng(1), 0
+    live, rng, compared = LiveFeatures(USERS, OFFSETS, KEYS, START), np.random.default_rng(1), 0
     live.expect(feedback.take(feedback.time < START * HOUR + 100 * HOUR))
     for hour in range(START, START + HOURS + 50):
         if hour == START + 100:
@@ -56,7 +58,7 @@ def test_readers_equal_the_fold_of_what_had_arrived(feedback: Feedback) -> None:
         if (hour - START) % 60 == 50:
             for now in np.sort(rng.integers(hour * HOUR, (hour + 1) * HOUR, 3)):
                 readers = np.sort(rng.choice(READERS, 3, replace=False))
-                found = live.at(readers, np.full(3, now))
+                found = live.at(readers, USERS[readers], np.full(3, now))
                 for i, reader in enumerate(readers):
                     for name, a, b in zip(
                         Readers._fields, found.take(np.array([i])), expected(feedback, reader, now), strict=True
@@ -65,13 +67,13 @@ def test_readers_equal_the_fold_of_what_had_arrived(feedback: Feedback) -> None:
                     compared += 1
         live.next_hour()
     assert compared == 12 * 9
-    everyone = live.at(np.arange(READERS), np.full(READERS, (live.hour + 1) * HOUR - 1))
+    everyone = live.at(np.arange(READERS), USERS, np.full(READERS, (live.hour + 1) * HOUR - 1))
     assert (everyone.length == 50).all()  # the oldest reads were pushed out
     assert (everyone.reads > 150).all()
 
 
 def test_counts_decay_and_hold_what_arrived_before_the_full_hour(feedback: Feedback) -> None:
-    live = LiveFeatures(OFFSETS, KEYS, START)
+    live = LiveFeatures(USERS, OFFSETS, KEYS, START)
     live.expect(feedback)
     for hour in range(START, START + 300):
         assert live.hour == hour
@@ -83,3 +85,28 @@ def test_counts_decay_and_hold_what_arrived_before_the_full_hour(feedback: Feedb
         total = np.bincount(counted.article, weight, ARTICLES)
         np.testing.assert_allclose(live.counts[:, column], total, rtol=1e-9, atol=1e-12, err_msg=name)
         assert total.max() > 0.1
+
+
+def test_a_reader_under_a_new_user_starts_anew(feedback: Feedback) -> None:
+    """What arrives late from the old user is not theirs; what comes from the new one is, and nobody else notices."""
+    middle = START + 300
+    before = feedback.take(feedback.time < middle * HOUR)
+    after = feedback.take(feedback.time >= middle * HOUR)
+    renewed = after._replace(user=np.where(after.reader == 2, 100, after.user))
+    users = np.where(np.arange(READERS) == 2, 100, USERS)
+    live = LiveFeatures(USERS, OFFSETS, KEYS, START)
+    live.expect(before)
+    live.expect(renewed)
+    for _ in range(START, middle):
+        live.next_hour()
+    first = live.at(np.arange(READERS), users, np.full(READERS, middle * HOUR))
+    assert (first.length[2], first.last_seen[2], first.sessions[2]) == (0, -1, 0)
+    assert (first.length[[0, 1, 3, 4, 5]] > 10).all()
+    for _ in range(middle, START + HOURS + 50):
+        live.next_hour()
+    now = live.hour * HOUR
+    found = live.at(np.arange(READERS), users, np.full(READERS, now))
+    for reader in (1, 2):
+        own = after if reader == 2 else feedback
+        for name, a, b in zip(Readers._fields, found.take(np.array([reader])), expected(own, reader, now), strict=True):
+            np.testing.assert_array_equal(a, b, f"{name} of reader {reader}")

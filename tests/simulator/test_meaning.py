@@ -17,6 +17,7 @@ from newsrec.simulator.readers import WEEK_HOURS, PopulationConfig, habit_table
 from newsrec.simulator.rollout import UNIFORM, Actor, simulate
 from newsrec.simulator.world import World
 from newsrec.transitions import Candidates, State
+from tests.simulator.worlds import readers_of
 
 MINUTE = HOUR // 60
 
@@ -39,7 +40,7 @@ def per_reader(log: EventLog, config: SimulationConfig, kind: str | None = None)
         ids = log.recommendations.group_by(["user_id", "session_id"]).aggregate([])["user_id"]
     else:
         ids = log.feedback.filter(pc.equal(log.feedback["kind"], kind))["user_id"]
-    return np.bincount(pc.utf8_slice_codeunits(ids, -7).cast("int64").to_numpy(), minlength=config.readers)
+    return np.bincount(readers_of(config, ids), minlength=config.readers)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -100,7 +101,7 @@ def test_visits_follow_the_hours_of_the_reader_s_own_day() -> None:
     offset = pc.struct_field(log.recommendations["context"], "utc_offset_minutes")
     visits = log.recommendations.append_column("offset", offset).group_by("session_id")
     first = visits.aggregate([("time", "min"), ("user_id", "min"), ("offset", "min")])
-    reader = pc.utf8_slice_codeunits(first["user_id_min"], -7).cast("int64").to_numpy()
+    reader = readers_of(config, first["user_id_min"])
     local = (
         microseconds(first["time_min"])
         + first["offset_min"].cast("int64").to_numpy() * MINUTE
@@ -132,8 +133,8 @@ def test_the_default_log_is_believable(world_and_log: tuple[World, EventLog]) ->
     dwell = log.feedback["dwell_seconds"].drop_null().to_numpy()
     assert 20 < np.median(dwell) < 40
     active = np.zeros((config.readers, config.days), bool)
-    user = pc.utf8_slice_codeunits(log.recommendations["user_id"], -7).cast("int64").to_numpy()
-    active[user, (microseconds(log.recommendations["time"]) - config.start_time) // DAY] = True
+    reader = readers_of(config, log.recommendations["user_id"])
+    active[reader, (microseconds(log.recommendations["time"]) - config.start_time) // DAY] = True
     regular = active[active.mean(1) > 0.5]
     assert len(regular) > 0.1 * config.readers
     assert 0.60 < (regular[:, 1:] & regular[:, :-1]).sum() / regular[:, :-1].sum() < 0.85
@@ -156,8 +157,8 @@ def test_taste_matters_more_than_fame_and_both_matter(world_and_log: tuple[World
     article = decisions.candidate.values[decisions.candidate.offsets[:-1, None] + batch.slate.numpy()] - 1  # [D, K]
     clicked = batch.feedback[..., KINDS.index("click")].numpy() > 0
     use = clicked.any(1) & ~clicked.all(1)
-    user = pc.utf8_slice_codeunits(log.recommendations["user_id"], -7).cast("int64").to_numpy()
-    interest = np.einsum("dt,dkt->dk", world.population.interests[user], newsroom.topics[article])
+    reader = readers_of(world.config, log.recommendations["user_id"])
+    interest = np.einsum("dt,dkt->dk", world.population.interests[reader], newsroom.topics[article])
     rate = batch.candidates.popularity[..., 2].gather(1, batch.slate).numpy()
     signals = {
         "interest": interest,

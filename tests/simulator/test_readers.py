@@ -10,24 +10,33 @@ MONDAY = 19_786 * DAY  # 4 March 2024
 
 
 def test_a_reader_is_the_same_in_a_larger_population() -> None:
-    few, many = settle(PopulationConfig(), 50, 7), settle(PopulationConfig(), 500, 7)
+    few, many = settle(PopulationConfig(), np.arange(50), 7), settle(PopulationConfig(), np.arange(500), 7)
     for name, small, large in zip(Population._fields, few, many, strict=True):
         assert (small == large[:50]).all(), name
 
 
 def test_spreads_and_medians_are_the_configured_ones() -> None:
     n = 20_000
-    config = PopulationConfig(interest_spread=0.8, topic_appeal_spread=0.0, visits_per_day=0.5, activity_spread=0.9)
-    population = settle(config, n, 0)
+    config = PopulationConfig(
+        interest_spread=0.8,
+        topic_appeal_spread=0.0,
+        visits_per_day=0.5,
+        activity_spread=0.9,
+        cookie_clearers=0.2,
+        cookie_clearing=0.3,
+    )
+    population = settle(config, np.arange(n), 0)
     assert population.interests.std() == pytest.approx(0.8, rel=0.01)
     rate = population.visits_per_hour * 24
     assert np.median(rate) == pytest.approx(0.5, rel=0.04)
     assert np.log(rate).std() == pytest.approx(0.9, rel=0.02)
+    assert np.unique(population.clearing).tolist() == [0.0, np.float32(0.3)]
+    assert (population.clearing > 0).mean() == pytest.approx(0.2, abs=0.012)
     assert np.bincount(population.habit) / n == pytest.approx(np.full(len(HABITS), 1 / len(HABITS)), abs=0.015)
 
 
 def test_the_reader_s_clock_is_local_and_shifted() -> None:
-    population = settle(PopulationConfig(), 3, 0)._replace(
+    population = settle(PopulationConfig(), np.arange(3), 0)._replace(
         utc_offset=np.array([0, -300, 330]), shift=np.array([0, 0, 2 * HOUR])
     )
     hours = population.rhythm_clock(np.arange(3), np.full(3, MONDAY + HOUR // 2))
@@ -47,7 +56,13 @@ def test_habits_average_one_and_never_vanish() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("visits_per_day", 0.0), ("patience", 1.0), ("interest_spread", -0.1), ("activity_spread", -1.0)],
+    [
+        ("visits_per_day", 0.0),
+        ("patience", 1.0),
+        ("interest_spread", -0.1),
+        ("activity_spread", -1.0),
+        ("cookie_clearers", 1.5),
+    ],
 )
 def test_impossible_population_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{field} is {value}, expected"):

@@ -15,7 +15,7 @@ N = 40
 
 @pytest.fixture(scope="module")
 def rhythm() -> Rhythm:
-    return Rhythm(settle(PopulationConfig(), N, 5))
+    return Rhythm(settle(PopulationConfig(), np.arange(N), 5))
 
 
 def test_habit_between_two_visits_adds_up_to_what_was_asked(rhythm: Rhythm) -> None:

@@ -11,7 +11,7 @@ CONFIG = SelfExcitingConfig(threshold=0.5, jump=0.4, half_life_hours=10.0, peak=
 
 
 def self_exciting(elasticity: float = 1.0) -> SelfExciting:
-    return SelfExciting(CONFIG, elasticity, Rhythm(settle(PopulationConfig(), 1, 0)), 0)
+    return SelfExciting(CONFIG, elasticity, Rhythm(settle(PopulationConfig(), np.arange(1), 0)), 0)
 
 
 def test_excitement_fades_then_jumps() -> None:

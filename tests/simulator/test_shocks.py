@@ -85,7 +85,7 @@ def test_articles_of_a_shock_that_outlasts_the_log_are_not_in_it() -> None:
 def test_visits_come_as_much_sooner_as_demand_is_higher() -> None:
     """The factor times habit, summed minute by minute from before, within and after the shocks."""
     n = 60
-    population = settle(PopulationConfig(), n, 5)
+    population = settle(PopulationConfig(), np.arange(n), 5)
     readers, wait, minute = np.arange(n), np.geomspace(0.1, 300, n), HOUR // 60
     start = MONDAY + np.random.default_rng(0).integers(0, 70 * HOUR, n)
     calm, busy = (

@@ -15,7 +15,7 @@ LASTING = np.random.default_rng(0).normal(size=(N, T)).astype(np.float32)
 
 
 def tastes(config: TasteConfig, readers: int = N) -> Tastes:
-    return Tastes(config, LASTING[:readers], MONDAY, 0)
+    return Tastes(config, LASTING[:readers], np.arange(readers), MONDAY, 0)
 
 
 def at(found: Tastes, hours: float, readers: np.ndarray | None = None) -> np.ndarray:
