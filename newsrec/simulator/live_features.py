@@ -30,10 +30,44 @@ class LiveFeatures:
     """
 
     def __init__(self, user: np.ndarray, utc_offset: np.ndarray, key: np.ndarray, hour: int) -> None:
-        n = len(utc_offset)
         self.hour = hour
+        self.readers = ReaderFeatures(user, utc_offset, key)
         self.counts = np.zeros((len(key), len(POPULARITY_HALF_LIFE_HOURS)))
         """[A, 3] float64, decayed up to the full hour ``hour``."""
+        self._arrivals: defaultdict[int, list[Feedback]] = defaultdict(list)
+
+    def expect(self, feedback: Feedback) -> None:
+        """Take note of feedback that arrives in this hour or later."""
+        hours = feedback.received // HOUR
+        for hour in np.unique(hours):
+            arriving = feedback.take(hours == hour)
+            self._arrivals[int(hour)].append(arriving)
+            if hour == self.hour:
+                self.readers.expect(arriving)
+
+    def next_hour(self) -> None:
+        """Go to the next full hour."""
+        self.readers.catch_up()
+        arrived = Feedback.joined(self._arrivals.pop(self.hour, []))
+        self.hour += 1
+        hours = arrived.received / HOUR - self.hour  # negative
+        for column, (name, half_life) in enumerate(POPULARITY_HALF_LIFE_HOURS.items()):
+            counted = arrived.kind == (CLICK if name.startswith("clicks") else IMPRESSION)
+            weight = np.exp2(hours[counted] / half_life)
+            self.counts[:, column] *= 2.0 ** (-1.0 / half_life)
+            self.counts[:, column] += np.bincount(arrived.article[counted], weight, len(self.counts))
+        self.readers.expect(Feedback.joined(self._arrivals[self.hour]))
+
+    def at(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> Readers:
+        """``ReaderFeatures.at`` for moments ``now`` of this hour."""
+        return self.readers.at(readers, user, now)
+
+
+class ReaderFeatures:
+    """Features of N readers, each with a clock of their own; arguments as those of ``LiveFeatures``."""
+
+    def __init__(self, user: np.ndarray, utc_offset: np.ndarray, key: np.ndarray) -> None:
+        n = len(utc_offset)
         zero = {name: np.zeros(n, np.int64) for name in ("length", "reads", "sessions", "active_days", "last_day")}
         self._readers = Readers(
             key=np.zeros((n, HISTORY_LENGTH), np.uint64),
@@ -44,20 +78,24 @@ class LiveFeatures:
             **zero,
         )
         self._user, self._utc_offset, self._key = user.copy(), utc_offset, key
-        self._arrivals: defaultdict[int, list[Feedback]] = defaultdict(list)
         self._to_fold = Feedback.none()
 
     def expect(self, feedback: Feedback) -> None:
-        """Take note of feedback that arrives in this hour or later."""
-        hours = feedback.received // HOUR
-        for hour in np.unique(hours):
-            arriving = feedback.take(hours == hour)
-            self._arrivals[int(hour)].append(arriving)
-            if hour == self.hour:
-                self._to_fold = Feedback.joined([self._to_fold, _folded(arriving)])
+        """Take note of feedback that is to arrive."""
+        self._to_fold = Feedback.joined([self._to_fold, _folded(feedback)])
+
+    def catch_up(self) -> None:
+        """All feedback has arrived."""
+        self._fold(self._to_fold)
+        self._to_fold = Feedback.none()
+
+    def forget(self, readers: np.ndarray) -> None:
+        """Others are in the rows ``readers``: what these did, and what of it is still to arrive, is not theirs."""
+        self._renew(readers)
+        self._to_fold = self._to_fold.take(~np.isin(self._to_fold.reader, readers))
 
     def at(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> Readers:
-        """The features of ``readers`` [B] at ``now`` [B], moments of this hour; those of one reader never go back.
+        """The features of ``readers`` [B] at ``now`` [B]; the moments of one reader never go back.
 
         A reader whose ``user`` [B] is another one than before starts anew.
         """
@@ -69,19 +107,6 @@ class LiveFeatures:
         self._fold(self._to_fold.take(arrived))
         self._to_fold = self._to_fold.take(~arrived)
         return self._readers.take(readers)
-
-    def next_hour(self) -> None:
-        """Go to the next full hour."""
-        self._fold(self._to_fold)
-        arrived = Feedback.joined(self._arrivals.pop(self.hour, []))
-        self.hour += 1
-        hours = arrived.received / HOUR - self.hour  # negative
-        for column, (name, half_life) in enumerate(POPULARITY_HALF_LIFE_HOURS.items()):
-            counted = arrived.kind == (CLICK if name.startswith("clicks") else IMPRESSION)
-            weight = np.exp2(hours[counted] / half_life)
-            self.counts[:, column] *= 2.0 ** (-1.0 / half_life)
-            self.counts[:, column] += np.bincount(arrived.article[counted], weight, len(self.counts))
-        self._to_fold = _folded(Feedback.joined(self._arrivals[self.hour]))
 
     def _renew(self, readers: np.ndarray) -> None:
         for column in self._readers:

@@ -22,6 +22,7 @@ from newsrec.simulator import draws
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.live_features import LiveFeatures
 from newsrec.simulator.recorder import Decision, Recorder
+from newsrec.simulator.shortlist import Shortlist
 from newsrec.simulator.world import World
 from newsrec.slate import SlateConfig
 from newsrec.transitions import Readers
@@ -67,7 +68,7 @@ def simulate(
         recommender.features.next_hour()
         if progress:
             progress(hour + 1 - first, last - first)
-    return recorder.log(recommender.articles)
+    return recorder.log(recommender.shortlist.articles)
 
 
 class _Recommender:
@@ -75,22 +76,16 @@ class _Recommender:
 
     def __init__(self, world: World, actor: Actor) -> None:
         self.world, self.actor = world, actor
-        newsroom = world.newsroom
-        self.articles = embed_articles(newsroom.table)
+        self.shortlist = Shortlist(world, embed_articles(world.newsroom.table), actor.trained_on)
         hour = world.config.start_time // HOUR
-        self.features = LiveFeatures(world.user, world.population.utc_offset, newsroom.key, hour)
-        new = Catalogue(self.articles, trained=0)
-        self.catalogue = actor.trained_on.updated(self.articles) if actor.trained_on else new
-        self.row = self.catalogue.rows(self.articles["article_id"].to_pylist())  # [A] article -> row of the catalogue
-        self.article = np.full(len(self.catalogue.ids), -1)  # [N + 1] row of the catalogue -> article
-        self.article[self.row] = np.arange(len(self.row))
+        self.features = LiveFeatures(world.user, world.population.utc_offset, world.newsroom.key, hour)
 
     def decide(self, readers: np.ndarray, turn: int) -> Decision:
         """The slates of ``readers`` [B] at their next moment, the ``turn``-th of each within this hour."""
         world, config = self.world, self.world.config
         now = world.next_time[readers]
         known = self.features.at(readers, world.user[readers], now)
-        candidates = self._candidates(known, now)  # [B, C]
+        candidates = self.shortlist.candidates(known, now)  # [B, C]
         scores = torch.zeros(candidates.shape).masked_fill(torch.from_numpy(candidates < 0), -torch.inf)
         if self.actor.policy is not None:
             for part in np.array_split(np.arange(len(readers)), -(-len(readers) // config.batch_size)):
@@ -111,26 +106,12 @@ class _Recommender:
             propensities=drawn.propensity.numpy(),
         )
 
-    def _candidates(self, known: Readers, now: np.ndarray) -> np.ndarray:
-        """[B, C] int32 articles, newest first, -1 behind the end: alive and, as far as is known, unread."""
-        config, published = self.world.config, self.world.newsroom.published
-        oldest = np.searchsorted(published, now - int(config.newsroom.shelf_life_hours * HOUR), side="right")
-        newest = np.searchsorted(published, now, side="right") - 1
-        article = newest[:, None] - np.arange(config.candidates)  # [B, C]
-        open_ = article >= oldest[:, None]
-        read = np.arange(known.key.shape[1]) < known.length[:, None]  # [B, H]
-        column = newest[:, None] - self.article[self.catalogue.rows_of_keys(known.key)]  # [B, H]
-        row, at = np.nonzero(read & (column >= 0) & (column < config.candidates))
-        open_[row, column[row, at]] = False
-        order = np.argsort(~open_, 1, kind="stable")  # [B, C]
-        return np.take_along_axis(np.where(open_, article, -1), order, 1).astype(np.int32)
-
     def _scores(self, policy: Policy, readers: np.ndarray, known: Readers, candidates: np.ndarray) -> torch.Tensor:
         now, offset = self.world.next_time[readers], self.world.population.utc_offset[readers]
-        rows = np.where(candidates >= 0, self.row[candidates], -1)  # [B, C]
+        rows, catalogue = self.shortlist.rows(candidates), self.shortlist.catalogue
         as_of = np.full(candidates.shape, self.features.hour * HOUR)
         with torch.inference_mode():
             return policy.scores(
-                transitions.state(known, now, offset, self.catalogue),
-                transitions.candidates(rows, self.features.counts[candidates], as_of, now, self.catalogue),
+                transitions.state(known, now, offset, catalogue),
+                transitions.candidates(rows, self.features.counts[candidates], as_of, now, catalogue),
             )

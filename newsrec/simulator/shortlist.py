@@ -1,0 +1,41 @@
+"""The candidates for a reader: articles that are alive and, as far as the site knows, unread."""
+
+import numpy as np
+import pyarrow as pa
+
+from newsrec.catalogue import Catalogue
+from newsrec.features import HOUR
+from newsrec.simulator.world import World
+from newsrec.transitions import Readers
+
+
+class Shortlist:
+    """For the readers of ``world`` and a policy that was trained on the catalogue ``trained_on``, if on any.
+
+    ``articles`` are those of the world's newsroom, with embeddings.
+    """
+
+    def __init__(self, world: World, articles: pa.Table, trained_on: Catalogue | None) -> None:
+        self.world, self.articles = world, articles
+        self.catalogue = trained_on.updated(articles) if trained_on else Catalogue(articles, trained=0)
+        self._row = self.catalogue.rows(articles["article_id"].to_pylist())  # [A] article -> row of the catalogue
+        self._article = np.full(len(self.catalogue.ids), -1)  # [N + 1] row of the catalogue -> article
+        self._article[self._row] = np.arange(len(self._row))
+
+    def candidates(self, known: Readers, now: np.ndarray) -> np.ndarray:
+        """[B, C] int32, newest first, -1 behind the end, for readers of whom this is ``known`` at ``now`` [B]."""
+        config, published = self.world.config, self.world.newsroom.published
+        oldest = np.searchsorted(published, now - int(config.newsroom.shelf_life_hours * HOUR), side="right")
+        newest = np.searchsorted(published, now, side="right") - 1
+        article = newest[:, None] - np.arange(config.candidates)  # [B, C]
+        open_ = article >= oldest[:, None]
+        read = np.arange(known.key.shape[1]) < known.length[:, None]  # [B, H]
+        column = newest[:, None] - self._article[self.catalogue.rows_of_keys(known.key)]  # [B, H]
+        row, at = np.nonzero(read & (column >= 0) & (column < config.candidates))
+        open_[row, column[row, at]] = False
+        order = np.argsort(~open_, 1, kind="stable")  # [B, C]
+        return np.take_along_axis(np.where(open_, article, -1), order, 1).astype(np.int32)
+
+    def rows(self, candidates: np.ndarray) -> np.ndarray:
+        """[B, C] rows of the catalogue, -1 behind the end."""
+        return np.where(candidates >= 0, self._row[candidates], -1)
