@@ -8,6 +8,7 @@ from newsrec.events import MAX_CANDIDATES
 from newsrec.features import DAY
 from newsrec.simulator.arrival import ArrivalConfig
 from newsrec.simulator.articles import NewsroomConfig
+from newsrec.simulator.bots import BotConfig
 from newsrec.simulator.cascade import CascadeConfig
 from newsrec.simulator.hazard import HazardConfig
 from newsrec.simulator.identity import READER_BITS
@@ -53,6 +54,7 @@ class SimulationConfig:
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
     hazard: HazardConfig = field(default_factory=HazardConfig)
     self_exciting: SelfExcitingConfig = field(default_factory=SelfExcitingConfig)
+    bots: BotConfig = field(default_factory=BotConfig)
     arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ HABITS = (  # (hours of the day with a peak, weight of a day at the weekend)
     ((10.0, 15.0, 21.0), 1.3),
 )
 """Kinds of rhythm; each is as likely as the others, and each reader's is shifted by a time of their own."""
+NO_HABIT = len(HABITS)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class PopulationConfig:
     patience_spread: float = assumed(0.6, "standard deviation of its logit between readers", NOT_NEGATIVE)
     cookie_clearers: float = assumed(0.08, "share of readers who clear their cookies now and then", PROBABILITY)
     cookie_clearing: float = assumed(0.15, "probability that one of them has done so before a visit", PROBABILITY)
+    bots: float = assumed(0.002, "share of readers that are programs; 0: none", PROBABILITY)
+    bot_visits_per_day: float = assumed(6.0, "visits of each of those, at any hour", POSITIVE)
     rhythm_shift_hours: float = assumed(
         1.0, "standard deviation of a reader's shift against their kind of rhythm", NOT_NEGATIVE
     )
@@ -52,13 +55,14 @@ class Population(NamedTuple):
 
     interests: np.ndarray  # [N, T] float32, those that last
     visits_per_hour: np.ndarray  # [N] float64, at neutral satisfaction
-    habit: np.ndarray  # [N] int64, row of HABITS
+    habit: np.ndarray  # [N] int64, row of HABITS, NO_HABIT for a bot
     shift: np.ndarray  # [N] int64, microseconds that the reader's rhythm runs late
     patience: np.ndarray  # [N] float64, logit
     place: np.ndarray  # [N] int64, row of PLACES
     utc_offset: np.ndarray  # [N] int64, minutes
     device: np.ndarray  # [N] int64, the one that the reader mostly uses, row of DEVICES
     clearing: np.ndarray  # [N] float32, probability of cleared cookies before a visit
+    bot: np.ndarray  # [N] bool
 
     def rhythm_clock(self, readers: np.ndarray, time: np.ndarray) -> np.ndarray:
         """Hours into the reader's own week (Monday midnight is 0), shifted by their rhythm: [B] float64 in [0, 168)."""
@@ -75,22 +79,24 @@ def settle(config: PopulationConfig, n: np.ndarray, seed: int) -> Population:
     patience = np.log(config.patience / (1.0 - config.patience))
     place = _pick(draws.uniform(seed, "place", n), np.ones(len(PLACES)))
     shift = config.rhythm_shift_hours * HOUR * draws.normal(seed, "rhythm shift", n)
+    bot = draws.uniform(seed, "bot", n) < config.bots
     clears = draws.uniform(seed, "clears cookies", n) < config.cookie_clearers
     return Population(
         interests=(appeal + own).astype(np.float32),
-        visits_per_hour=config.visits_per_day / 24.0 * activity,
-        habit=_pick(draws.uniform(seed, "habit", n), np.ones(len(HABITS))),
+        visits_per_hour=np.where(bot, config.bot_visits_per_day, config.visits_per_day * activity) / 24.0,
+        habit=np.where(bot, NO_HABIT, _pick(draws.uniform(seed, "habit", n), np.ones(len(HABITS)))),
         shift=shift.astype(np.int64),
         patience=patience + config.patience_spread * draws.normal(seed, "patience", n),
         place=place,
         utc_offset=np.array([minutes for _, minutes in PLACES])[place],
         device=_pick(draws.uniform(seed, "device", n), DEVICE_SHARE),
-        clearing=np.where(clears, config.cookie_clearing, 0.0).astype(np.float32),
+        clearing=np.where(clears & ~bot, config.cookie_clearing, 0.0).astype(np.float32),
+        bot=bot,
     )
 
 
 def habit_table() -> np.ndarray:
-    """[habits, 168] float64: relative rate of visits in each hour of the reader's week, mean 1, never 0."""
+    """[habits + 1, 168] float64: relative rate of visits in each hour of a week, mean 1, never 0; NO_HABIT is even."""
     hour = np.arange(WEEK_HOURS) % 24 + 0.5
     weekend = np.arange(WEEK_HOURS) >= 5 * 24
     rows = []
@@ -98,7 +104,7 @@ def habit_table() -> np.ndarray:
         away = np.abs((hour[:, None] - np.array(peaks) + 12.0) % 24.0 - 12.0)  # [168, peaks]
         row = (0.08 + np.exp(-0.5 * (away / 1.6) ** 2).sum(1)) * np.where(weekend, weight, 1.0)
         rows.append(row / row.mean())
-    return np.stack(rows)
+    return np.stack([*rows, np.ones(WEEK_HOURS)])
 
 
 def _pick(u: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -57,6 +57,10 @@ dynamic Bayesian network of Chapelle and Zhang (2009; Chuklin et al. 2015, chapt
 Habit ``habit_n(t)`` is a curve over the reader's own week, 1 on average. No visit begins before half an hour has passed
 since the last one.
 
+A share ``bots`` of the readers are programs instead. Their hazard is ``bot_visits_per_day``, even over the week; they
+click with P = click, whatever it is, report a dwell with P = dwell, exponential with mean dwell_seconds, like nothing
+and never become satisfied; a visit ends after each slate with P = 1 / slates.
+
 Return ``hazard``: a proportional hazard, scaled by satisfaction ``S_n`` in (0, 1)::
 
     S leaks      (S - neutral) halves every leak_hours
@@ -86,6 +90,7 @@ from newsrec.features import HOUR, SESSION_GAP_MINUTES
 from newsrec.simulator import draws
 from newsrec.simulator.arrival import arrival_delay
 from newsrec.simulator.articles import TOPIC_NAMES, publish
+from newsrec.simulator.bots import Bots
 from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.hazard import Hazard
@@ -124,6 +129,7 @@ class World:
         self.tastes = Tastes(config.tastes, self.population.interests, self.number, start, seed)
         response, returns = config.response_family, config.return_family
         self.response = RESPONSES[response](getattr(config, response), seed)
+        self.bots = Bots(config.bots, seed)
         rhythm = Rhythm(self.population, self.shocks)
         self.returns = RETURNS[returns](getattr(config, returns), config.elasticity, rhythm, seed)
         self.user = np.zeros(n, np.int64)
@@ -167,13 +173,18 @@ class World:
         No reader twice. Their clock, tastes, level and memory move on.
         """
         now = self.next_time[readers]
-        reaction = self.response.react(self.encounter(readers, slate))
+        encounter, bot = self.encounter(readers, slate), self.population.bot[readers]
+        reaction = self.response.react(encounter)
+        if bot.any():
+            for column, values in zip(reaction, self.bots.react(encounter.take(bot)), strict=True):
+                column[bot] = values
         feedback = self._feedback(readers, slate, now, reaction)
         self._remember(readers, slate, reaction)
         topics = self.newsroom.topics[np.maximum(slate, 0)]  # [B, K, T]
         self.tastes.learn(readers, topics, reaction.examined, reaction.clicked, reaction.worth)
         hours = (now - self._level_at[readers]) / HOUR
-        self.level[readers] = self.returns.learned(self.level[readers], hours, reaction.worth, reaction.clicked)
+        level = self.returns.learned(self.level[readers], hours, reaction.worth, reaction.clicked)
+        self.level[readers] = np.where(bot, self.returns.rest, level)
         self._level_at[readers] = now
         end = now + (reaction.end * SECOND).astype(np.int64)
         self.decision[readers] += 1
@@ -185,12 +196,13 @@ class World:
         return feedback
 
     def users(self) -> pa.Table:
-        """Hidden from policies: the number of the reader behind each ``user_id`` so far."""
+        """Hidden from policies: the number of the reader behind each ``user_id`` so far, and whether it is a bot."""
         times = self._clearings + 1
         number = np.repeat(self.number, times)
         clearings = np.arange(len(number)) - np.repeat(np.cumsum(times) - times, times)
         user = user_number(self.config.seed, number, clearings)
-        return pa.table({"user_id": ids(self.config.seed, "u", user), "reader": number})
+        bot = np.repeat(self.population.bot, times)
+        return pa.table({"user_id": ids(self.config.seed, "u", user), "reader": number, "bot": bot})
 
     def encounter(self, readers: np.ndarray, articles: np.ndarray) -> Encounter:
         """What ``articles`` [B, K] (rows, -1 behind the end) are to ``readers`` [B] at their next moment."""

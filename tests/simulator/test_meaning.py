@@ -13,7 +13,7 @@ from newsrec.events import KINDS, EventLog, microseconds
 from newsrec.features import DAY, HOUR
 from newsrec.policy import mask_scores
 from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.readers import WEEK_HOURS, PopulationConfig, habit_table
+from newsrec.simulator.readers import NO_HABIT, WEEK_HOURS, PopulationConfig, habit_table
 from newsrec.simulator.rollout import UNIFORM, Actor, simulate
 from newsrec.simulator.world import World
 from newsrec.transitions import Candidates, State
@@ -108,7 +108,7 @@ def test_visits_follow_the_hours_of_the_reader_s_own_day() -> None:
         - population.shift[reader]
     )
     hour = (local // HOUR + 3 * 24) % WEEK_HOURS  # 1970 began on a Thursday
-    for habit, row in enumerate(habit_table()):
+    for habit, row in enumerate(habit_table()[:NO_HABIT]):
         of_kind = hour[population.habit[reader] == habit]
         daily, seen = row.reshape(7, 24).sum(0) / WEEK_HOURS, np.bincount(of_kind % 24, minlength=24)
         assert chisquare(seen, daily * len(of_kind)).pvalue > 1e-3, habit

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from newsrec.features import DAY, HOUR
-from newsrec.simulator.readers import HABITS, Population, PopulationConfig, habit_table, settle
+from newsrec.simulator.readers import HABITS, NO_HABIT, Population, PopulationConfig, habit_table, settle
 
 MONDAY = 19_786 * DAY  # 4 March 2024
 
@@ -24,6 +24,7 @@ def test_spreads_and_medians_are_the_configured_ones() -> None:
         activity_spread=0.9,
         cookie_clearers=0.2,
         cookie_clearing=0.3,
+        bots=0.0,
     )
     population = settle(config, np.arange(n), 0)
     assert population.interests.std() == pytest.approx(0.8, rel=0.01)
@@ -36,7 +37,7 @@ def test_spreads_and_medians_are_the_configured_ones() -> None:
 
 
 def test_the_reader_s_clock_is_local_and_shifted() -> None:
-    population = settle(PopulationConfig(), np.arange(3), 0)._replace(
+    population = settle(PopulationConfig(bots=0.0), np.arange(3), 0)._replace(
         utc_offset=np.array([0, -300, 330]), shift=np.array([0, 0, 2 * HOUR])
     )
     hours = population.rhythm_clock(np.arange(3), np.full(3, MONDAY + HOUR // 2))
@@ -45,8 +46,9 @@ def test_the_reader_s_clock_is_local_and_shifted() -> None:
 
 def test_habits_average_one_and_never_vanish() -> None:
     table = habit_table()
-    assert table.shape == (len(HABITS), 168)
-    assert table.mean(1) == pytest.approx(np.ones(len(HABITS)))
+    assert table.shape == (len(HABITS) + 1, 168)
+    assert table.mean(1) == pytest.approx(np.ones(len(HABITS) + 1))
+    assert (table[NO_HABIT] == 1).all()
     assert table.min() > 0
     early, commuter = table[0].reshape(7, 24), table[1].reshape(7, 24)
     assert set(early.argmax(1)) <= {6, 7}

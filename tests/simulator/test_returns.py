@@ -15,7 +15,7 @@ from newsrec.simulator.self_exciting import SelfExciting, SelfExcitingConfig
 
 MONDAY = 19_786 * DAY  # 4 March 2024
 N = 3_000
-POPULATION = settle(PopulationConfig(visits_per_day=1.0), np.arange(N), 5)
+POPULATION = settle(PopulationConfig(visits_per_day=1.0, bots=0.0), np.arange(N), 5)
 FAMILIES: dict[str, Callable[[float, Rhythm], ReturnFamily]] = {
     "hazard": lambda elasticity, rhythm: Hazard(HazardConfig(), elasticity, rhythm, 0),
     "self_exciting": lambda elasticity, rhythm: SelfExciting(SelfExcitingConfig(), elasticity, rhythm, 0),
