@@ -22,6 +22,8 @@ TARGETS = runpy.run_path(str(ROOT / "scripts" / "images"))["TARGETS"]
 OUR_IMAGES = {f"newsrec-{target}:{VERSION}" for target in TARGETS}
 """What ``make images`` builds."""
 STARTING_SECONDS = 60
+READY = {"predictor": "/v2/health/ready", "collector": "/healthz"}
+"""Command of ``python -m serving`` -> the path that fails while it cannot do its work."""
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 ELSEWHERE = {"cpu": 0.674 + 0.5, "memory": 3.1 * 2**30 + 1.0 * 2**30}
 """Requests of Kubeflow Pipelines 2.17 standalone (674m, 3.1 GiB), and room for KServe's controllers, each 100m and
@@ -47,6 +49,16 @@ def containers_are_probed(objects: list[Object]) -> Iterator[str]:
             starting = part.get("startupProbe", {})
             if starting.get("periodSeconds", 10) * starting.get("failureThreshold", 3) < STARTING_SECONDS:
                 yield f"{pod.owner}: {part['name']} may take less than {STARTING_SECONDS} s to start"
+
+
+def readiness_asks_for_readiness(objects: list[Object]) -> Iterator[str]:
+    """The live path would say yes for an artefact of other features, and for a collector without its event log."""
+    for pod in pods(objects):
+        for part in pod.containers:
+            path = part.get("readinessProbe", {}).get("httpGet", {}).get("path")
+            wanted = READY.get((part.get("args") or [""])[0])
+            if wanted and path != wanted:
+                yield f"{pod.owner}: readiness asks {path}, expected {wanted}"
 
 
 def containers_are_bounded(objects: list[Object]) -> Iterator[str]:
@@ -124,6 +136,7 @@ RULES: list[Rule] = [
     passwords_come_from_secrets,
     servers_end_without_losing_a_request,
     redis_refuses_rather_than_forgets,
+    readiness_asks_for_readiness,
 ]
 
 
@@ -142,6 +155,11 @@ BROKEN = [
         IMAGES, "the code has", lambda o: container(o, "collector").update(image="example.org/newsrec-server:0.1.0")
     ),
     Broken(PROBES, "has no livenessProbe", lambda o: container(o, "collector").pop("livenessProbe")),
+    Broken(
+        readiness_asks_for_readiness,
+        "readiness asks /v2/health/live, expected /v2/health/ready",
+        lambda o: container(o, "newsrec")["readinessProbe"]["httpGet"].update(path="/v2/health/live"),
+    ),
     Broken(PROBES, "less than 60 s", lambda o: container(o, "newsrec")["startupProbe"].update(failureThreshold=29)),
     Broken(BOUNDS, "no memory in limits", lambda o: container(o, "postgres")["resources"]["limits"].pop("memory")),
     Broken(BOUNDS, "no cpu in requests", lambda o: pod_spec(o, "newsrec")["initContainers"][0].pop("resources")),

@@ -112,6 +112,15 @@ def test_graph_of_a_day(specs: dict) -> None:
         assert inner in specs["feedback"]["components"][branch["componentRef"]["name"]]["dag"]["tasks"]
 
 
+def test_a_day_rolls_back_what_it_looked_at_and_nothing_else(specs: dict) -> None:
+    """The task is tried again when it is lost: without the version it would go one release further."""
+    branch = branch_for(specs["feedback"], "roll_back")
+    inner = specs["feedback"]["components"][branch["componentRef"]["name"]]["dag"]["tasks"]["roll-back"]
+    expected = inner["inputs"]["parameters"]["expected"]["componentInputParameter"]
+    source = branch["inputs"]["parameters"][expected]["taskOutputParameter"]
+    assert source == {"outputParameterKey": "incumbent", "producerTask": "resolve"}
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_every_container_has_the_image_limits_and_retries(specs: dict, name: str) -> None:
     containers = {n: e["container"] for n, e in specs[name]["deploymentSpec"]["executors"].items()}
