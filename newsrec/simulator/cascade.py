@@ -27,16 +27,16 @@ from newsrec.simulator.response import (
 class CascadeConfig:
     """Appeal is measured in standard deviations of what a reader sees in a title."""
 
-    threshold: float = assumed(1.75, "median appeal from which a reader reads")
+    threshold: float = assumed(1.85, "median appeal from which a reader reads")
     threshold_spread: float = assumed(0.35, "standard deviation of it between readers", NOT_NEGATIVE)
     interest: float = assumed(0.75, "appeal for each unit of match")
     quality: float = assumed(0.18, "appeal for a standard deviation of quality")
     clickbait: float = assumed(0.5, "appeal from no clickbait to nothing but")
     freshness: float = assumed(0.4, "appeal from stale to new")
     repetition: float = assumed(0.5, "appeal lost for each time that it was examined lately", NOT_NEGATIVE)
-    persistence: float = assumed(0.96, "probability to go on after one article that is not read", PROBABILITY)
+    persistence: float = assumed(0.985, "probability to go on after one article that is not read", PROBABILITY)
     weariness: float = assumed(0.01, "share of it that each further one in a row takes; 0: never bored", PROBABILITY)
-    satiation: float = assumed(0.5, "probability to stop after a read of worth 1; 0: never satisfied", PROBABILITY)
+    satiation: float = assumed(0.4, "probability to stop after a read of worth 1; 0: never satisfied", PROBABILITY)
     haste: float = assumed(1.5, "exponent of patience for the bored; its inverse for those who saw all", POSITIVE)
     substance: float = assumed(0.45, "worth of what there is to read", BETWEEN)
     substance_interest: float = assumed(0.45, "what a unit of match adds to it, in standard deviations")
@@ -48,9 +48,9 @@ class CascadeConfig:
     words_per_second: float = assumed(3.5, "reading speed: who has read all stops", POSITIVE)
     dwell_cap_seconds: float = assumed(900.0, "longest dwell", WITHIN_A_SESSION)
     glance_seconds: float = assumed(1.4, "time for each examined position", POSITIVE)
-    like: float = assumed(0.09, "probability after a read of worth 1", PROBABILITY)
-    share: float = assumed(0.03, "probability after a read of worth 1", PROBABILITY)
-    comment: float = assumed(0.02, "probability after a read of worth 1", PROBABILITY)
+    like: float = assumed(0.15, "probability after a read of worth 1", PROBABILITY)
+    share: float = assumed(0.05, "probability after a read of worth 1", PROBABILITY)
+    comment: float = assumed(0.035, "probability after a read of worth 1", PROBABILITY)
     hide: float = assumed(0.004, "probability for an examined article without any appeal", PROBABILITY)
 
     def __post_init__(self) -> None:

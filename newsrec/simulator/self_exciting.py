@@ -18,7 +18,7 @@ class SelfExcitingConfig:
     threshold: float = assumed(0.5, "worth from which a read satisfies", SHARE)
     jump: float = assumed(0.4, "excitement after one read of worth 1; 0: none", SHARE)
     half_life_hours: float = assumed(36.0, "time in which half of the excitement is gone", POSITIVE)
-    peak: float = assumed(2.0, "what full excitement adds to the hazard, as a multiple; 0: nothing", NOT_NEGATIVE)
+    peak: float = assumed(0.7, "what full excitement adds to the hazard, as a multiple; 0: nothing", NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         refuse_impossible(self)

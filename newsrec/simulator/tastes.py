@@ -59,9 +59,9 @@ class Tastes:
         days = now // DAY - self.time[readers] // DAY
         if self.config.drift and days.any():
             self._drift_on(readers[days > 0], days[days > 0])
-        hours = ((now - self.time[readers]) / HOUR)[:, None]
-        self.liked[readers] *= np.exp2(-hours / (24.0 * self.config.liking_days))
-        self.tired[readers] *= np.exp2(-hours / self.config.boredom_hours)
+        liking, tiring = self._fading((now - self.time[readers]) / HOUR)
+        self.liked[readers] *= liking[:, None]
+        self.tired[readers] *= tiring[:, None]
         self.time[readers] = now
         return self.lasting[readers] + self.drift[readers] + self.acquired(self.liked[readers], self.tired[readers])
 
@@ -77,6 +77,15 @@ class Tastes:
         """A slate with ``topics`` [B, K, T] at the moment of the last ``at``; the others are [B, K]."""
         self.liked[readers] += np.einsum("bk,bkt->bt", (2.0 * worth - 1.0) * read, topics)
         self.tired[readers] += np.einsum("bk,bkt->bt", np.where(read, 1.0, self.config.glance * examined), topics)
+
+    def mark(self, topics: np.ndarray, worth: np.ndarray, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both [P, T]: what reads of ``topics`` [P, T] have left in ``liked`` and ``tired``, beyond a glance."""
+        liking, tiring = self._fading(hours)
+        return ((2.0 * worth - 1.0) * liking)[:, None] * topics, ((1.0 - self.config.glance) * tiring)[:, None] * topics
+
+    def _fading(self, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both [B]: the share of ``liked`` and of ``tired`` that is left after ``hours``."""
+        return np.exp2(-hours / (24.0 * self.config.liking_days)), np.exp2(-hours / self.config.boredom_hours)
 
     def _drift_on(self, readers: np.ndarray, days: np.ndarray) -> None:
         """``days`` [B] (1 or more) steps of a first-order autoregression, which an Ornstein-Uhlenbeck process is."""

@@ -92,6 +92,7 @@ from newsrec.simulator.arrival import arrival_delay
 from newsrec.simulator.articles import TOPIC_NAMES, publish
 from newsrec.simulator.bots import Bots
 from newsrec.simulator.cascade import Cascade
+from newsrec.simulator.causes import Causes
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.hazard import Hazard
 from newsrec.simulator.identity import ids, user_number
@@ -118,7 +119,7 @@ class World:
     is simulated.
     """
 
-    def __init__(self, config: SimulationConfig) -> None:
+    def __init__(self, config: SimulationConfig, record_causes: bool = False) -> None:
         self.config, n, seed = config, config.readers, config.seed
         start = config.start_time
         self.shocks = strike(config.shocks, len(TOPIC_NAMES), start, config.days, seed)
@@ -142,6 +143,10 @@ class World:
         self._clearings = np.zeros(n, np.int64)
         self._level_at = np.zeros(n, np.int64)
         self._memory = np.zeros((n, MEMORY, config.slate_size), np.int32)  # article + 1, negative where read; 0: none
+        self.causes: Causes | None = None
+        """Hidden from policies: which reads drove clicks and returns, if ``record_causes``."""
+        if record_causes:
+            self.causes = Causes(self.newsroom, self.tastes, self.response, self.returns, seed)
         self._begin(np.arange(n))
 
     def begin(self, readers: np.ndarray, number: np.ndarray) -> None:
@@ -151,6 +156,8 @@ class World:
         for column, values in zip(self.population, arriving, strict=True):
             column[readers] = values
         self.tastes.begin(readers)
+        if self.causes:
+            self.causes.begin(readers)
         self._begin(readers)
 
     def _begin(self, readers: np.ndarray) -> None:
@@ -179,18 +186,23 @@ class World:
             for column, values in zip(reaction, self.bots.react(encounter.take(bot)), strict=True):
                 column[bot] = values
         feedback = self._feedback(readers, slate, now, reaction)
+        level, hours = self.level[readers], (now - self._level_at[readers]) / HOUR
+        if self.causes:
+            of_people = reaction._replace(clicked=reaction.clicked & ~bot[:, None])
+            self.causes.observe(readers, slate, encounter, of_people, level, hours)
         self._remember(readers, slate, reaction)
         topics = self.newsroom.topics[np.maximum(slate, 0)]  # [B, K, T]
         self.tastes.learn(readers, topics, reaction.examined, reaction.clicked, reaction.worth)
-        hours = (now - self._level_at[readers]) / HOUR
-        level = self.returns.learned(self.level[readers], hours, reaction.worth, reaction.clicked)
-        self.level[readers] = np.where(bot, self.returns.rest, level)
+        learned = self.returns.learned(level, hours, reaction.worth, reaction.clicked)
+        self.level[readers] = np.where(bot, self.returns.rest, learned)
         self._level_at[readers] = now
         end = now + (reaction.end * SECOND).astype(np.int64)
         self.decision[readers] += 1
         self.next_time[readers] = end + 2 * SECOND
         gone = readers[reaction.left]
         self.visit[gone] += 1
+        if self.causes:
+            self.causes.leave(gone)
         self._clear_cookies(gone)
         self.next_time[gone] = self._next_visit(gone, end[reaction.left] + SESSION_GAP_MINUTES * 60 * SECOND)
         return feedback
