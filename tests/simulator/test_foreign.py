@@ -95,6 +95,7 @@ def test_truncation_is_no_leave() -> None:
     log = play(gymnasium.make_vec("CartPole-v1", 4, "sync", max_episode_steps=2), POLE, steps=50, seed=0)
     assert "leave" not in kinds(log)
     assert len(pc.unique(log.recommendations["user_id"])) == 4 * 17
+    assert log.recommendations.num_rows == 4 * 17 * 2
 
 
 def test_masked_actions_are_no_candidates_and_rewards_become_the_declared_kinds() -> None:
@@ -130,6 +131,15 @@ def test_a_behaviour_acts_on_the_observation_and_its_propensities_are_those_of_i
     for scores, row in zip(seen[0], first, strict=True):
         p = np.exp(scores / 2) / np.exp(scores / 2).sum()
         assert row["propensities"][0] == pytest.approx(p[int(row["slate"][0].split("-")[1])], rel=1e-6)
+
+
+def test_feedback_is_declared_on_what_was_seen_before_the_action() -> None:
+    world = gymnasium.make_vec("CartPole-v1", 1000, "vector_entry_point")
+    log = play(world, POLE, steps=1, seed=7)
+    upright = np.abs(world.reset(seed=7)[0][:, 2]) < 0.02
+    likes = log.feedback.filter(pc.equal(log.feedback["kind"], "like"))["user_id"].to_pylist()
+    assert likes == [f"world/{n}/0" for n in np.flatnonzero(upright)]
+    assert 0 < len(likes) < 1000
 
 
 def test_transitions_carry_reward_and_the_order_of_the_episode() -> None:
