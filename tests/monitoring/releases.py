@@ -39,7 +39,7 @@ class Changing:
 def world(seed: int) -> SimulationConfig:
     population = PopulationConfig(visits_per_day=0.8)
     return SimulationConfig(
-        readers=200, days=DAYS, articles_per_day=60, candidates=60, slate_size=8, seed=seed, population=population
+        readers=400, days=DAYS, articles_per_day=60, candidates=60, slate_size=8, seed=seed, population=population
     )
 
 
