@@ -1,4 +1,4 @@
-"""Readers whom a good read draws back soon, and soon no more: a self-exciting process. Equations stand in ``world``."""
+"""Readers whom a good read draws back for some days: a self-exciting process. The equations stand in ``world``."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ from newsrec.simulator.rhythm import LONGEST_GAP_HOURS, Rhythm
 class SelfExcitingConfig:
     """How a read excites."""
 
-    threshold: float = assumed(0.5, "worth from which a read satisfies", SHARE)
-    jump: float = assumed(0.4, "excitement after one read of worth 1; 0: none", SHARE)
-    half_life_hours: float = assumed(36.0, "time in which half of the excitement is gone", POSITIVE)
-    peak: float = assumed(0.7, "what full excitement adds to the hazard, as a multiple; 0: nothing", NOT_NEGATIVE)
+    threshold: float = assumed(0.65, "worth from which a read satisfies", SHARE)
+    jump: float = assumed(0.15, "excitement after one read of worth 1; 0: none", SHARE)
+    half_life_hours: float = assumed(96.0, "time in which half of the excitement is gone", POSITIVE)
+    peak: float = assumed(1.8, "what full excitement adds to the hazard, as a multiple; 0: nothing", NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         refuse_impossible(self)

@@ -68,7 +68,7 @@ Return ``hazard``: a proportional hazard, scaled by satisfaction ``S_n`` in (0, 
                  without: S += empty_weight (empty_value - S)
     next visit   hazard(t) = visits_n habit_n(t) (S / neutral) ** elasticity, S as it was when the reader left
 
-Return ``self_exciting``: a good read draws the reader back soon, and soon no more. Where elasticity is 1 and excitement
+Return ``self_exciting``: a good read draws the reader back for some days. Where elasticity is 1 and excitement
 ``X_n`` is small this is Hawkes (1971) with an exponential kernel; X saturates below 1, so that nobody's visits explode,
 and the exponent makes it a nonlinear one (Bremaud and Massoulie 1996)::
 

@@ -1,46 +1,27 @@
-"""What the simulated world must mean: clickbait costs returns, habit sets the hour, taste matters more than fame."""
+"""What simulated worlds mean: clickbait costs returns, narrow slates bore, habit sets the hour, taste beats fame."""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-import torch
 from scipy.stats import chisquare
-from torch import Tensor
 
 from newsrec import dataset
-from newsrec.catalogue import Catalogue, from_articles
+from newsrec.catalogue import from_articles
 from newsrec.events import KINDS, EventLog, microseconds
 from newsrec.features import DAY, HOUR
-from newsrec.policy import mask_scores
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import NO_HABIT, WEEK_HOURS, PopulationConfig, habit_table
-from newsrec.simulator.rollout import UNIFORM, Actor, simulate
+from newsrec.simulator.rollout import simulate
+from newsrec.simulator.shocks import ShockConfig
+from newsrec.simulator.tastes import TasteConfig
 from newsrec.simulator.world import World
-from newsrec.transitions import Candidates, State
-from tests.simulator.worlds import readers_of
+from tests.simulator.worlds import Lived, live, readers_of
 
 MINUTE = HOUR // 60
-
-
-class Omniscient:
-    """Scores every article by a number of its own, which only the world knows."""
-
-    config = None
-
-    def __init__(self, value: np.ndarray) -> None:
-        self.value = torch.from_numpy(np.concatenate([[0.0], value])).float()
-
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        return mask_scores(self.value[candidates.article_index], candidates)
-
-
-def per_reader(log: EventLog, config: SimulationConfig, kind: str | None = None) -> np.ndarray:
-    """[N] visits of each reader, or events of ``kind``, zeros included."""
-    if kind is None:
-        ids = log.recommendations.group_by(["user_id", "session_id"]).aggregate([])["user_id"]
-    else:
-        ids = log.feedback.filter(pc.equal(log.feedback["kind"], kind))["user_id"]
-    return np.bincount(readers_of(config, ids), minlength=config.readers)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -49,45 +30,113 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return values.mean() - 4 * error, values.mean() + 4 * error
 
 
-def clickbait_effect(elasticity: float) -> tuple[np.ndarray, np.ndarray]:
+WORLDS = [(response, returns) for response in ("utility", "cascade") for returns in ("hazard", "self_exciting")]
+BUSY = PopulationConfig(visits_per_day=0.6, activity_spread=0.5, bots=0.0)
+
+
+def world_of(families: tuple[str, str], **fields: Any) -> SimulationConfig:
+    return SimulationConfig(response_family=families[0], return_family=families[1], **fields)
+
+
+def clickbait_effect(config: SimulationConfig) -> tuple[np.ndarray, np.ndarray]:
     """What a random policy that prefers clickbait does, against one that avoids it, in worlds with the same luck.
 
-    Differences by reader, both [N]: clicks for each article shown, and visits.
+    Differences by reader, both [N]: clicks for each article shown, and active days.
     """
-    config = SimulationConfig(
-        readers=150,
-        days=5,
-        seed=1,
-        population=PopulationConfig(visits_per_day=1.5, activity_spread=0.5),
-        elasticity=elasticity,
-    )
-    newsroom = World(config).newsroom
-    known = Catalogue(newsroom.table, newsroom.table.num_rows)
-    bait, plain = (
-        simulate(config, Actor(Omniscient(sign * 6 * newsroom.clickbait), UNIFORM, "bait", known)) for sign in (1, -1)
-    )
-    rate = [
-        per_reader(log, config, "click") / np.maximum(per_reader(log, config, "impression"), 1) for log in (bait, plain)
+    bait, plain = (live(config, lambda faced, sign=sign: sign * 4 * faced.clickbait) for sign in (1, -1))
+    rates = [lived.clicks / np.maximum(lived.impressions, 1) for lived in (bait, plain)]
+    return rates[0] - rates[1], bait.active_days - plain.active_days
+
+
+@pytest.mark.parametrize("families", WORLDS, ids="-".join)
+def test_clickbait_wins_clicks_and_its_price_in_returns_has_the_sign_of_the_elasticity(
+    families: tuple[str, str],
+) -> None:
+    """More of it loses active days at positive elasticity, none at zero, and brings some where it is reversed."""
+    config = world_of(families, readers=700, days=10, seed=1, population=BUSY)
+    for elasticity in (1.5, 0.0, -1.5):
+        clicks, days = clickbait_effect(replace(config, elasticity=elasticity))
+        low, high = interval(days)
+        assert interval(clicks)[0] > 0
+        if elasticity > 0:
+            assert high < 0
+        elif elasticity < 0:
+            assert low > 0
+        else:
+            assert low <= 0 <= high
+            assert high - low < 0.1
+
+
+@pytest.mark.parametrize("families", [WORLDS[0], WORLDS[3]], ids="-".join)
+def test_the_price_of_clickbait_is_one_parameter(families: tuple[str, str]) -> None:
+    """At none its clicks are no loss; from there over half and once to twice, random slates lose active days."""
+    config = world_of(families, readers=700, days=10, seed=1, elasticity=3.0, population=BUSY)
+    assert interval(clickbait_effect(replace(config, clickbait_cost=0.0))[1])[1] > 0
+    days = [
+        live(replace(config, clickbait_cost=cost), lambda faced: 0 * faced.match).active_days
+        for cost in (0.0, 0.5, 1.0, 2.0)
     ]
-    return rate[0] - rate[1], per_reader(bait, config) - per_reader(plain, config)
+    for less, more in pairwise(days):
+        assert interval(more - less)[1] < 0
 
 
-def test_clickbait_wins_clicks_and_loses_returns() -> None:
-    clicks, visits = clickbait_effect(1.5)
-    assert interval(clicks)[0] > 0
-    assert interval(visits)[1] < 0
+@pytest.mark.parametrize("response", ["utility", "cascade"])
+def test_narrow_slates_bore(response: str) -> None:
+    """After five slates of one topic or of all, what is the chance of a click on ten others of that topic?"""
+
+    def chance(narrow: bool, boredom: float) -> np.ndarray:
+        """[N] mean over the articles; visits that end are taken up again within the hour."""
+        tastes = TasteConfig(drift=0.0, boredom=boredom)
+        config = SimulationConfig(readers=400, seed=2, response_family=response, tastes=tastes, population=BUSY)
+        world, readers = World(config), np.arange(400)
+        known = np.flatnonzero(world.newsroom.published < config.start_time)
+        share = world.newsroom.topics[known, 3]
+        shown = known[share > 0.5] if narrow else known[share == 0]
+        rng = np.random.default_rng(0)
+        probe, pool = known[share > 0][:4], np.setdiff1d(shown, known[share > 0][:4])
+        for turn in range(5):
+            world.next_time[:] = config.start_time + turn * HOUR // 6
+            world.respond(readers, np.tile(rng.choice(pool, 6, replace=False).astype(np.int32), (400, 1)))
+        world.next_time[:] = config.start_time + HOUR
+        return world.response.chance(world.encounter(readers, np.tile(probe, (400, 1)))).mean(1)
+
+    bored = chance(True, 1.2) - chance(False, 1.2)
+    assert interval(bored)[1] < 0
+    assert bored.mean() < -0.1 * chance(False, 1.2).mean()
+    assert interval(chance(True, 0.0) - chance(False, 0.0))[0] > -1e-3
 
 
-def test_without_elasticity_clickbait_costs_no_return() -> None:
-    clicks, visits = clickbait_effect(0.0)
-    low, high = interval(visits)
-    assert interval(clicks)[0] > 0
-    assert low <= 0 <= high
-    assert high - low < 0.2
+@pytest.mark.parametrize("returns", ["hazard", "self_exciting"])
+def test_a_shock_moves_demand(returns: str) -> None:
+    """Against the same world without: visits while it lasts, the share of its topic among clicks; before, nothing."""
+    config = SimulationConfig(
+        readers=500, seed=3, return_family=returns, population=BUSY, shocks=ShockConfig(per_month=6.0)
+    )
+    shocks = World(config).shocks
+    assert len(shocks.topic) >= 2
+    calm, shaken = (
+        live(replace(config, shocks=s), lambda faced: 0 * faced.match)
+        for s in (ShockConfig(per_month=0.0), config.shocks)
+    )
 
+    def during(lived: Lived) -> np.ndarray:
+        inside = shocks.lasting(lived.visits).any(1)
+        return np.bincount(lived.visitor[inside], minlength=config.readers)
 
-def test_with_reversed_elasticity_clickbait_brings_readers_back() -> None:
-    assert interval(clickbait_effect(-1.5)[1])[0] > 0
+    assert interval(during(shaken) - during(calm))[0] > 0
+    gain = 1 + (shocks.demand * (shocks.end - shocks.start)).sum() / (shocks.end - shocks.start).sum()
+    assert during(shaken).sum() / during(calm).sum() == pytest.approx(gain, rel=0.25)
+    first = shocks.start.min()
+    assert (shaken.visits < first).sum() == (calm.visits < first).sum() > 100
+    shares = []
+    for lived, newsroom in (
+        (calm, World(replace(config, shocks=ShockConfig(per_month=0.0))).newsroom),
+        (shaken, World(config).newsroom),
+    ):
+        lasting = shocks.lasting(lived.clicked_at)  # [C, S]
+        main = newsroom.topics[lived.clicked].argmax(1)
+        shares.append((main[:, None] == shocks.topic)[lasting].mean())
+    assert shares[1] > 2 * shares[0]
 
 
 def test_visits_follow_the_hours_of_the_reader_s_own_day() -> None:
@@ -95,6 +144,7 @@ def test_visits_follow_the_hours_of_the_reader_s_own_day() -> None:
     config = SimulationConfig(
         readers=1_000,
         population=PopulationConfig(visits_per_day=0.2, activity_spread=0.0),
+        shocks=ShockConfig(per_month=0.0),
         elasticity=0.0,
     )
     population, log = World(config).population, simulate(config)
@@ -116,9 +166,9 @@ def test_visits_follow_the_hours_of_the_reader_s_own_day() -> None:
         assert abs((of_kind >= 5 * 24).mean() - weekend) < 4 * (weekend * (1 - weekend) / len(of_kind)) ** 0.5
 
 
-@pytest.fixture(scope="module")
-def world_and_log() -> tuple[World, EventLog]:
-    config = SimulationConfig(readers=600)
+@pytest.fixture(scope="module", params=WORLDS, ids="-".join)
+def world_and_log(request: pytest.FixtureRequest) -> tuple[World, EventLog]:
+    config = world_of(request.param, readers=600)
     return World(config), simulate(config)
 
 
@@ -126,7 +176,7 @@ def test_the_default_log_is_believable(world_and_log: tuple[World, EventLog]) ->
     """Click rate, slates a visit, dwell, and the next-day return of readers who come on most days."""
     world, log = world_and_log
     config, kinds = world.config, log.feedback["kind"]
-    assert 0.5 < log.recommendations.num_rows / (config.readers * config.days) < 0.9  # 2,000 readers: 15-25 thousand
+    assert 0.5 < log.recommendations.num_rows / (config.readers * config.days) < 1.2  # 2,000 readers: 15-30 thousand
     clicks, impressions = (pc.sum(pc.equal(kinds, kind)).as_py() for kind in ("click", "impression"))
     assert 0.05 < clicks / impressions < 0.10
     assert 1.8 < log.recommendations.num_rows / pc.count_distinct(log.recommendations["session_id"]).as_py() < 2.5
