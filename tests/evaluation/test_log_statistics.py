@@ -72,7 +72,7 @@ def test_a_simulated_log_answers_every_question_that_its_readers_can(simulated: 
         assert told.any(), name
         assert (statistic.low <= statistic.value)[told].all(), name
         assert (statistic.value <= statistic.high)[told].all(), name
-    assert found["shown_a_slate"].value[0] == pytest.approx(10, abs=0.1)  # the most active readers run out of unread articles
+    assert found["shown_a_slate"].value[0] == pytest.approx(10, abs=0.1)  # or what is left unread
     assert found["hours"].value.sum() == pytest.approx(1)
     assert found["weekdays"].value.sum() == pytest.approx(1)
     assert found["return_24h"].value[0] == pytest.approx(1 - found["gaps"].value[found["gaps"].at == 24][0])
