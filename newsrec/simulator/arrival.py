@@ -20,12 +20,17 @@ class ArrivalConfig:
         refuse_impossible(self)
 
 
-def arrival_delay(config: ArrivalConfig, seed: int, events: Feedback) -> np.ndarray:
-    """Microseconds from each event to its arrival: [M] int64."""
+def lateness(config: ArrivalConfig, seed: int, user: np.ndarray, decision: np.ndarray) -> np.ndarray:
+    """Seconds by which the feedback on each slate is late as a whole, 0 for most: [B] float64."""
+    late = draws.uniform(seed, "late", user, decision) < config.late_share
+    seconds = np.zeros(len(user))
+    spread = np.exp(1.2 * draws.normal(seed, "lateness", user[late], decision[late]))
+    seconds[late] = np.minimum(60.0 * config.late_minutes * spread, 86_400.0)
+    return seconds
+
+
+def arrival_delay(seed: int, events: Feedback, late_seconds: np.ndarray) -> np.ndarray:
+    """Microseconds from each event to its arrival, if its slate is ``late_seconds`` [M] late: [M] int64."""
     call = np.where(events.kind == IMPRESSION, 0, events.position)  # one call reports all impressions of a slate
     own = np.exp(0.4 + 0.8 * draws.normal(seed, "delay", events.user, events.decision, events.kind, call))
-    late = draws.uniform(seed, "late", events.user, events.decision) < config.late_share
-    lateness = draws.normal(seed, "lateness", events.user[late], events.decision[late])
-    seconds = own
-    seconds[late] += np.minimum(60.0 * config.late_minutes * np.exp(1.2 * lateness), 86_400.0)
-    return (seconds * SECOND).astype(np.int64)
+    return ((own + late_seconds) * SECOND).astype(np.int64)

@@ -5,6 +5,7 @@ two worlds with one seed share their luck. Keys are mixed by the finaliser of Sp
 """
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtri
@@ -15,8 +16,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 def bits(seed: int, purpose: str, *keys: np.ndarray) -> np.ndarray:
     """uint64, one for each combination of ``keys`` (integer arrays, 0 or more, that broadcast)."""
-    start = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
-    state = np.full(1, int.from_bytes(start, "little"), np.uint64)
+    state = np.full(1, _start(seed, purpose), np.uint64)
     for key in keys:
         state = _mix(state + (np.asarray(key).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
     return state
@@ -42,6 +42,11 @@ def permuted(seed: int, purpose: str, number: np.ndarray, width: int) -> np.ndar
     for factor in (_FIRST, _SECOND, _GOLDEN):
         state = (state ^ (state >> half)) * factor & mask
     return (state ^ (state >> half)).astype(np.int64)
+
+
+@lru_cache(maxsize=1_024)
+def _start(seed: int, purpose: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "little")
 
 
 def _mix(state: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ import pyarrow as pa
 
 from newsrec.features import HOUR, SESSION_GAP_MINUTES
 from newsrec.simulator import draws
-from newsrec.simulator.arrival import arrival_delay
+from newsrec.simulator.arrival import arrival_delay, lateness
 from newsrec.simulator.articles import TOPIC_NAMES, publish
 from newsrec.simulator.bots import Bots
 from newsrec.simulator.cascade import Cascade
@@ -254,7 +254,8 @@ class World:
             time=time,
             received=time,
         )
-        return feedback._replace(received=time + arrival_delay(self.config.arrival, self.config.seed, feedback))
+        late = lateness(self.config.arrival, self.config.seed, self.user[readers], self.decision[readers])  # [B]
+        return feedback._replace(received=time + arrival_delay(self.config.seed, feedback, late[row]))
 
     def _remember(self, readers: np.ndarray, slate: np.ndarray, reaction: Reaction) -> None:
         seen = np.zeros((len(readers), 1, self._memory.shape[2]), np.int32)

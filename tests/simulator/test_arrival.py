@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from newsrec.simulator.arrival import ArrivalConfig, arrival_delay
+from newsrec.simulator.arrival import ArrivalConfig, arrival_delay, lateness
 from newsrec.simulator.response import CLICK, IMPRESSION, Feedback
 from tests.simulator.encounters import agree
 
@@ -12,10 +12,11 @@ B = 50_000
 
 def delays(config: ArrivalConfig) -> np.ndarray:
     """[3, B] seconds: two impressions and a click of each slate."""
-    reader, position = np.repeat(np.arange(B), 3), np.tile([0, 1, 0], B)
+    user, position = np.repeat(np.arange(B), 3), np.tile([0, 1, 0], B)
     kind, zero = np.tile([IMPRESSION, IMPRESSION, CLICK], B), np.zeros(3 * B, np.int64)
-    events = Feedback.none()._replace(user=reader, decision=zero, kind=kind, position=position)
-    return arrival_delay(config, 0, events).reshape(B, 3).T / 1e6
+    events = Feedback.none()._replace(user=user, decision=zero, kind=kind, position=position)
+    late = lateness(config, 0, np.arange(B), zero[:B])
+    return arrival_delay(0, events, late[user]).reshape(B, 3).T / 1e6
 
 
 def test_delays_are_shared_within_a_call_and_lateness_within_a_slate() -> None:
