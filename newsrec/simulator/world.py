@@ -77,8 +77,9 @@ and the exponent makes it a nonlinear one (Bremaud and Massoulie 1996)::
     next visit   hazard(t) = visits_n habit_n(t) (1 + peak X(t)) ** elasticity, drawn by thinning (Ogata 1981)
 
 Clickbait thus raises clicks and lowers worth, hence satisfaction or excitement and, where the elasticity is positive,
-return. Who has a low hazard has as good as left; the log's end censors. Feedback arrives log-normally seconds after its
-time; for a share ``late_share`` of the slates (a phone without connection) minutes to hours later.
+return. Who has a low hazard has as good as left; the log's end censors. Which reads drove a click or a return is
+recorded by ``newsrec.simulator.causes``. Feedback arrives log-normally seconds after its time; for a share
+``late_share`` of the slates (a phone without connection) minutes to hours later.
 """
 
 from collections.abc import Callable
@@ -265,8 +266,9 @@ class World:
 
     def _clear_cookies(self, readers: np.ndarray) -> None:
         """Some of ``readers`` [B], who have just left, will come back as users that nobody knows."""
-        u = draws.uniform(self.config.seed, "cookies", self.user[readers], self.visit[readers])
-        cleared = readers[u < self.population.clearing[readers]]
+        clearers = readers[self.population.clearing[readers] > 0]
+        u = draws.uniform(self.config.seed, "cookies", self.user[clearers], self.visit[clearers])
+        cleared = clearers[u < self.population.clearing[clearers]]
         self._clearings[cleared] += 1
         self.user[cleared] = user_number(self.config.seed, self.number[cleared], self._clearings[cleared])
         self.decision[cleared] = self.visit[cleared] = 0

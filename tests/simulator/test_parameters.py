@@ -8,8 +8,11 @@ import pytest
 
 from newsrec import config as configs
 from newsrec.config import InvalidConfig
+from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.parameters import POSITIVE, Parameter, assumed, chosen, parameters, refuse_impossible
+from newsrec.simulator.self_exciting import SelfExciting
+from newsrec.simulator.world import World
 
 
 @dataclass(frozen=True)
@@ -79,3 +82,26 @@ def test_no_parameter_can_be_what_is_no_number(path: tuple[str, ...], value: flo
 def test_the_range_holds_in_a_file_too() -> None:
     with pytest.raises(InvalidConfig, match=r"inner: speed is 0\.0, expected more than 0"):
         configs.from_mapping(Outer, {"inner": {"speed": 0}})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("response_family", "bandit", "utility or cascade"),
+        ("return_family", "never", "hazard or self_exciting"),
+        ("readers", 2**28 + 1, "at most 268435456"),
+        ("clickbait_cost", -0.5, "0 or more"),
+    ],
+)
+def test_an_impossible_world_is_refused_by_name(field: str, value: Any, expected: str) -> None:
+    with pytest.raises(ValueError, match=rf"{field} is '?{value}'?, expected {expected}"):
+        SimulationConfig(**{field: value})
+
+
+def test_the_world_is_chosen_by_the_configuration_alone() -> None:
+    table = {"response_family": "cascade", "return_family": "self_exciting", "elasticity": -1, "cascade": {"haste": 2}}
+    world = World(configs.from_mapping(SimulationConfig, {"readers": 2, "days": 1, **table}))
+    assert isinstance(world.response, Cascade)
+    assert isinstance(world.returns, SelfExciting)
+    assert world.response.config.haste == 2.0
+    assert world.returns.elasticity == -1.0
