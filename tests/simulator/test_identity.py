@@ -51,10 +51,9 @@ def test_some_readers_come_back_as_somebody_else() -> None:
     assert abs(again / chances - 0.4) < 4 * (0.4 * 0.6 / chances) ** 0.5
     for row in rows.to_pylist():  # all ids of a row are of one user, and a new user's requests begin at 0
         assert row["session_id"].startswith(row["user_id"].replace("-u", "-v"))
-    firsts = {
-        user: min(r["request_id"] for r in rows.to_pylist() if r["user_id"] == user) for n in users for user in users[n]
-    }
-    assert all(request == user.replace("-u", "-r") + "-00000" for user, request in firsts.items())
+    for column, letter in (("request_id", "-r"), ("session_id", "-v")):
+        first = rows.group_by("user_id").aggregate([(column, "min")]).to_pylist()
+        assert all(row[f"{column}_min"] == row["user_id"].replace("-u", letter) + "-00000" for row in first)
 
 
 def test_nobody_clears_cookies_where_the_share_is_zero() -> None:

@@ -16,9 +16,11 @@ from newsrec.simulator.self_exciting import SelfExciting, SelfExcitingConfig
 MONDAY = 19_786 * DAY  # 4 March 2024
 N = 3_000
 POPULATION = settle(PopulationConfig(visits_per_day=1.0, bots=0.0), np.arange(N), 5)
+FAST = SelfExcitingConfig(half_life_hours=12.0, peak=4.0)
+"""Fades so fast that much of it is gone before most returns."""
 FAMILIES: dict[str, Callable[[float, Rhythm], ReturnFamily]] = {
     "hazard": lambda elasticity, rhythm: Hazard(HazardConfig(), elasticity, rhythm, 0),
-    "self_exciting": lambda elasticity, rhythm: SelfExciting(SelfExcitingConfig(), elasticity, rhythm, 0),
+    "self_exciting": lambda elasticity, rhythm: SelfExciting(FAST, elasticity, rhythm, 0),
 }
 
 
@@ -63,7 +65,7 @@ def test_elasticity_decides_who_comes_sooner(name: str) -> None:
         if elasticity == 0:
             assert not sooner.any()
         else:
-            assert (sooner * elasticity >= 0).mean() > 0.9
+            assert (sooner * elasticity >= 0).mean() > 0.75
 
 
 @pytest.mark.parametrize("name", FAMILIES)
