@@ -16,6 +16,8 @@ from newsrec.features import DAY, HOUR
 
 MEANS, TAILS = 20, 30
 """Readers that a mean or a median, and a curve or a tail, need: below, 95 % intervals cover well under 95 %."""
+LEAST_FOLLOWED = 0.2
+"""Share of the decisions that another one of the same reader follows, below which nothing is said of returns."""
 PER_READER, PER_SESSION = (1, 2, 4, 8, 16, 32, 64, 128), (1, 2, 3, 4, 6, 8, 12, 16)
 LENGTHS = (4, 5, 6, 8, 10, 12, 16, 20, 30, 50, 100, 200)
 DWELL_SECONDS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640)
@@ -71,7 +73,7 @@ def _sessions(observed: Observations) -> np.ndarray:
     return np.bincount(observed.sessions.reader)
 
 
-def _of_readers(observed: Observations) -> Rows:
+def sessions_of_readers(observed: Observations) -> Rows:
     counts = _sessions(observed)
     return Rows(np.arange(len(counts)), counts.astype(float))
 
@@ -97,38 +99,38 @@ def _slates(observed: Observations) -> Rows:
     return observed.lengths("slate")
 
 
-def _candidates(observed: Observations) -> Rows:
+def candidates(observed: Observations) -> Rows:
     candidates = observed.lengths("candidates")
     if (candidates.value == _slates(observed).value).all():
         raise Unanswerable("every candidate was shown: the log does not say what else could have been")
     return candidates
 
 
-def _slate_clicked(observed: Observations) -> Rows:
+def clicked_slates(observed: Observations) -> Rows:
     _readers(observed)
     if observed.only_clicked:
-        raise Unanswerable("every slate has a click: the log left the others out")
+        raise Unanswerable(f"{observed.clicked.mean():.0%} of the slates have a click: the log left the others out")
     return Rows(observed.reader, observed.clicked.astype(float))
 
 
-def _clicked(observed: Observations) -> Rows:
-    by_slate, shown = _slate_clicked(observed), observed.shown
+def clicked_articles(observed: Observations) -> Rows:
+    by_slate, shown = clicked_slates(observed), observed.shown
     return Rows(by_slate.reader[shown.decision], shown.clicked.astype(float))
 
 
-def _clicked_at(observed: Observations) -> Trials:
-    by_slate, shown = _slate_clicked(observed), observed.shown
+def clicked_positions(observed: Observations) -> Trials:
+    by_slate, shown = clicked_slates(observed), observed.shown
     if not observed.has_positions:
         raise Unanswerable("feedback carries no positions: the slates are in no known order")
     return Trials(by_slate.reader[shown.decision], shown.position, shown.clicked)
 
 
-def _dwell(observed: Observations) -> Rows:
+def dwell(observed: Observations) -> Rows:
     _readers(observed)
     return observed.dwells()
 
 
-def _to_click(observed: Observations) -> Rows:
+def to_click(observed: Observations) -> Rows:
     _clock(observed)
     _readers(observed)
     seconds = observed.seconds_to_click()
@@ -150,33 +152,41 @@ def _weekdays(observed: Observations) -> Rows:
     return Rows(observed.sessions.reader, ((observed.sessions.local_start // DAY + 3) % 7).astype(float))
 
 
-def _gaps(observed: Observations) -> Gaps:
-    _sessions(observed)
+def _of_the_returning(observed: Observations) -> None:
+    sessions = _sessions(observed)
+    followed = 1.0 - len(sessions) / len(observed.time)
+    if followed < LEAST_FOLLOWED:
+        again = f"{int((sessions > 1).sum()):,} of {len(sessions):,} readers have a second session"
+        raise Unanswerable(f"{again}: the log is a sample of visits, who left cannot be told from who was not drawn")
+
+
+def gaps(observed: Observations) -> Gaps:
+    _of_the_returning(observed)
     return observed.gaps
 
 
 def _long_gaps(observed: Observations, days: float) -> Gaps:
     _clock(observed, days)
-    return _gaps(observed)
+    return gaps(observed)
 
 
 def _ended_gaps(observed: Observations) -> Rows:
-    gaps = _gaps(observed)
-    return Rows(gaps.reader[gaps.ended], gaps.hours[gaps.ended])
+    all_gaps = gaps(observed)
+    return Rows(all_gaps.reader[all_gaps.ended], all_gaps.hours[all_gaps.ended])
 
 
 def _next_days(observed: Observations) -> Rows:
-    _sessions(observed)
+    _of_the_returning(observed)
     return observed.next_day_returns()
 
 
 def _next_of_active(observed: Observations) -> Rows:
-    _sessions(observed)
+    _of_the_returning(observed)
     rows = observed.days_to_next()
     return Rows(rows.reader, (rows.value <= 1).astype(float))
 
 
-def _age(observed: Observations) -> Rows:
+def ages(observed: Observations) -> Rows:
     _clock(observed)
     _readers(observed)
     if FIRST_SIGHT in observed.log.flags:
@@ -187,11 +197,11 @@ def _age(observed: Observations) -> Rows:
 
 
 def _new(observed: Observations) -> Rows:
-    age = _age(observed)
+    age = ages(observed)
     return Rows(age.reader, (age.value < 24).astype(float))
 
 
-def _late(observed: Observations, minutes: float) -> Rows:
+def late(observed: Observations, minutes: float) -> Rows:
     _readers(observed)
     late = observed.lateness()
     if not late.value.any():
@@ -211,23 +221,26 @@ _SHARES, _AGAIN = weighted.shares_at_most, "a second session"
 QUESTIONS = (
     Question("sessions_a_day", "sessions a day of a reader whom the log saw", "", _a_day, weighted.mean, "a session"),
     Question("seen_again", "share of readers with a second session", "", _seen_again, weighted.mean, "a session"),
-    Question("sessions", "sessions of a reader", "", _of_readers, _SHARES, "a session", TAILS, "shares", PER_READER),
+    Question(
+        "sessions", "sessions of a reader", "", sessions_of_readers, _SHARES, "a session",
+        TAILS, "shares", PER_READER,
+    ),
     Question("slates_a_session", "slates of a session", "", _of_sessions, weighted.mean, "a session"),
     Question("slates", "slates of a session", "", _of_sessions, _SHARES, "a session", TAILS, "shares", PER_SESSION),
     Question("shown_a_slate", "articles of a slate", "", _slates, weighted.mean, "a slate"),
     Question("shown", "articles of a slate", "", _slates, _SHARES, "a slate", TAILS, "shares", LENGTHS),
-    Question("candidates", "articles that a slate was chosen from", "", _candidates, weighted.mean, "a slate"),
-    Question("slates_clicked", "share of slates with a click", "", _slate_clicked, weighted.mean, "a slate"),
-    Question("click_rate", "clicks an article shown", "", _clicked, weighted.mean, "a slate"),
+    Question("candidates", "articles that a slate was chosen from", "", candidates, weighted.mean, "a slate"),
+    Question("slates_clicked", "share of slates with a click", "", clicked_slates, weighted.mean, "a slate"),
+    Question("click_rate", "clicks an article shown", "", clicked_articles, weighted.mean, "a slate"),
     Question(
-        "click_rate_at", "clicks an article shown, by its position from 0", "", _clicked_at, weighted.rates, "a slate",
-        TAILS, "rates", POSITIONS,
+        "click_rate_at", "clicks an article shown, by its position from 0", "", clicked_positions, weighted.rates,
+        "a slate", TAILS, "rates", POSITIONS,
     ),
-    Question("dwell_p10", "dwell that a tenth of the reads stay below", "s", _dwell, _quantile(0.1), "a dwell", TAILS),
-    Question("dwell_median", "median dwell on an article read", "s", _dwell, _quantile(0.5), "a dwell"),
-    Question("dwell_p90", "dwell that a tenth of the reads exceed", "s", _dwell, _quantile(0.9), "a dwell", TAILS),
-    Question("dwell", "dwell on an article read", "s", _dwell, _SHARES, "a dwell", TAILS, "shares", DWELL_SECONDS),
-    Question("to_click_median", "median time from slate to first click", "s", _to_click, _quantile(0.5), "a click"),
+    Question("dwell_p10", "dwell that a tenth of the reads stay below", "s", dwell, _quantile(0.1), "a dwell", TAILS),
+    Question("dwell_median", "median dwell on an article read", "s", dwell, _quantile(0.5), "a dwell"),
+    Question("dwell_p90", "dwell that a tenth of the reads exceed", "s", dwell, _quantile(0.9), "a dwell", TAILS),
+    Question("dwell", "dwell on an article read", "s", dwell, _SHARES, "a dwell", TAILS, "shares", DWELL_SECONDS),
+    Question("to_click_median", "median time from slate to first click", "s", to_click, _quantile(0.5), "a click"),
     Question(
         "hours", "hour of the day in which a session starts", "h", _hours, weighted.shares, "a session",
         TAILS, "cycle", HOURS,
@@ -239,7 +252,7 @@ QUESTIONS = (
     Question("gap_median", "median of the gaps that ended in the log", "h", _ended_gaps, _quantile(0.5), _AGAIN),
     Question("gap_p90", "gap that a tenth of those that ended exceed", "h", _ended_gaps, _quantile(0.9), _AGAIN, TAILS),
     Question(
-        "gaps", "visits not followed by another yet", "h", _gaps, gap_survival, _AGAIN, TAILS, "survival", GAP_HOURS
+        "gaps", "visits not followed by another yet", "h", gaps, gap_survival, _AGAIN, TAILS, "survival", GAP_HOURS
     ),
     Question(
         "return_24h", "share of visits followed by another within 24 hours, open gaps censored", "",
@@ -257,14 +270,14 @@ QUESTIONS = (
         "next_day_of_returns", "share of active days followed by another on the morrow, of those followed by any", "",
         _next_of_active, weighted.mean, "a second active day",
     ),
-    Question("age_median", "median age of an article shown", "h", _age, _quantile(0.5), "an article of known age"),
+    Question("age_median", "median age of an article shown", "h", ages, _quantile(0.5), "an article of known age"),
     Question("new", "share of the articles shown that are younger than a day", "", _new, weighted.mean,
              "an article of known age"),
-    Question("age", "age of an article shown", "h", _age, _SHARES, "an article of known age", TAILS, "shares",
+    Question("age", "age of an article shown", "h", ages, _SHARES, "an article of known age", TAILS, "shares",
              AGE_HOURS),
-    Question("late_minute", "share of events received more than a minute late", "", partial(_late, minutes=1.0),
+    Question("late_minute", "share of events received more than a minute late", "", partial(late, minutes=1.0),
              weighted.mean, "an event"),
-    Question("late_hour", "share of events received more than an hour late", "", partial(_late, minutes=60.0),
+    Question("late_hour", "share of events received more than an hour late", "", partial(late, minutes=60.0),
              weighted.mean, "an event"),
 )  # fmt: skip
 """In the order in which a reader would ask."""

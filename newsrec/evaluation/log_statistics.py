@@ -56,19 +56,21 @@ def distance(log: Statistic, simulated: Statistic) -> float:
 
 
 def inside(log: Statistic, simulated: Statistic) -> bool | None:
-    """Whether ``simulated`` lies in the interval of ``log`` at every point of the curve; of a cycle, within its reach.
+    """Whether ``simulated`` lies in the interval of ``log``, at every point of a curve; of a cycle, within its reach.
 
     None where either is refused.
     """
     apart = distance(log, simulated)
     if np.isnan(apart):
         return None
-    if log.question.shape == "cycle":
-        return bool(apart <= log.reach)
+    return bool(apart <= log.reach) if log.question.shape == "cycle" else bool(points_inside(log, simulated).all())
+
+
+def points_inside(log: Statistic, simulated: Statistic) -> np.ndarray:
+    """[m] bool: for each point that both tell, whether ``simulated`` lies in the interval of ``log``."""
     _, at_log, at_simulated = np.intersect1d(log.at, simulated.at, return_indices=True)
-    value = simulated.value[at_simulated]
-    told = ~np.isnan(value) & ~np.isnan(log.low[at_log])
-    return bool(((log.low[at_log] <= value) & (value <= log.high[at_log]))[told].all())
+    value, low, high = simulated.value[at_simulated], log.low[at_log], log.high[at_log]
+    return ((low <= value) & (value <= high))[~np.isnan(value) & ~np.isnan(low)]
 
 
 def circular_distance(a: np.ndarray, b: np.ndarray, bin_width: float) -> float:

@@ -19,6 +19,8 @@ from newsrec.events import EventLog, InvalidEvents, microseconds
 from newsrec.features import DAY, HOUR
 
 MINUTE, SECOND = 60_000_000, 1_000_000
+MOST_CLICKED = 0.9
+"""Share of the slates with a click above which a log was selected by clicks."""
 
 
 class Sessions(NamedTuple):
@@ -49,6 +51,7 @@ class Observations:
     reader: np.ndarray  # [D] int64
     time: np.ndarray  # [D] int64, microseconds
     local: np.ndarray  # [D] int64, microseconds, the reader's clock
+    session: np.ndarray  # [D] int64, equal for the decisions of a session; readers may share a number
     feedback_row: np.ndarray  # [F] int64, the decision of each row of feedback
 
     @property
@@ -76,8 +79,8 @@ class Observations:
 
     @property
     def only_clicked(self) -> bool:
-        """Whether every slate has a click: then those without one were left out of the log."""
-        return bool(self.clicked.all())
+        """Whether so many slates have a click that those without one must have been left out of the log."""
+        return bool(self.clicked.mean() > MOST_CLICKED)
 
     @cached_property
     def stayed(self) -> np.ndarray:
@@ -100,9 +103,8 @@ class Observations:
     @cached_property
     def _by_session(self) -> tuple[np.ndarray, np.ndarray]:
         """[D] decisions session by session, each in order of time, and where in that order a session ends."""
-        session = _codes(self.log.recommendations["session_id"])
-        order = np.lexsort([self.time, session, self.reader])
-        last = (np.diff(self.reader[order]) != 0) | (np.diff(session[order]) != 0)
+        order = np.lexsort([self.time, self.session, self.reader])
+        last = (np.diff(self.reader[order]) != 0) | (np.diff(self.session[order]) != 0)
         return order, np.append(last, True)
 
     @cached_property
@@ -186,20 +188,35 @@ class Observations:
         return pc.equal(self.log.feedback["kind"], kind).to_numpy()
 
 
-def observe(log: EventLog) -> Observations:
-    """The decisions of ``log`` with the feedback on them. Raises InvalidEvents for a log without decisions."""
+def observe(log: EventLog, session_gap_minutes: float | None = None) -> Observations:
+    """The decisions of ``log`` with the feedback on them.
+
+    Sessions are the log's own, or with ``session_gap_minutes`` begin where a reader had no slate for longer: logs
+    differ in what they call a session. Raises InvalidEvents for a log without decisions.
+    """
     decided = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], events.IMPORTED_POLICY))
     if not decided.num_rows:
         raise InvalidEvents("the log holds no decision, expected slates that were shown to readers")
     decided = decided.sort_by([("time", "ascending"), ("request_id", "ascending")])
     row = events.join(decided, log.feedback)
     own = row >= 0
-    time = microseconds(decided["time"])
+    reader, time = _codes(decided["user_id"]), microseconds(decided["time"])
     offset = pc.struct_field(decided["context"].combine_chunks(), "utc_offset_minutes")
     ahead = pc.fill_null(offset, 0).to_numpy().astype(np.int64) * MINUTE
-    feedback = log.feedback.filter(pa.array(own))
-    kept = EventLog(log.articles, decided, feedback, log.flags)
-    return Observations(kept, _codes(decided["user_id"]), time, time + ahead, row[own])
+    session = _codes(decided["session_id"])
+    if session_gap_minutes is not None:
+        session = _silences(reader, time, session_gap_minutes)
+    kept = EventLog(log.articles, decided, log.feedback.filter(pa.array(own)), log.flags)
+    return Observations(kept, reader, time, time + ahead, session, row[own])
+
+
+def _silences(reader: np.ndarray, time: np.ndarray, minutes: float) -> np.ndarray:
+    """[D] int64: how many silences of more than ``minutes`` each decision has before it, of any reader in turn."""
+    order = np.lexsort([time, reader])
+    silent = np.diff(time[order], prepend=0) > minutes * MINUTE
+    session = np.empty(len(order), np.int64)
+    session[order] = np.cumsum(silent)
+    return session
 
 
 def slates_with_click(log: EventLog) -> EventLog:

@@ -8,7 +8,7 @@ import pytest
 
 from newsrec.datasets import ebnerd, mind
 from newsrec.evaluation.log_questions import QUESTIONS
-from newsrec.evaluation.log_statistics import Statistic, circular_distance, describe, distance, inside
+from newsrec.evaluation.log_statistics import Statistic, circular_distance, describe, distance, inside, points_inside
 from newsrec.evaluation.observations import observe
 from newsrec.events import NO_READER_IDS, ORDINAL_TIME, EventLog
 from newsrec.simulator.config import SimulationConfig
@@ -59,6 +59,9 @@ def test_the_public_sample_of_mind(real_data: Callable[[str], Path]) -> None:
     assert found["seen_again"].value[0] == pytest.approx(323 / 4637)
     assert found["weekdays"].refusal == "needs a log of at least 7 days, found 6.0"
     assert found["dwell_median"].refusal == "needs at least 20 readers with a dwell, found 0"
+    visits = "the log is a sample of visits, who left cannot be told from who was not drawn"
+    for name in ("gaps", "return_24h", "next_day", "next_day_of_returns", "gap_median"):
+        assert found[name].refusal == f"323 of 4,637 readers have a second session: {visits}"
     clicks = "every first click follows its slate by 1 s: the log does not say when clicks happened"
     assert found["to_click_median"].refusal == clicks
 
@@ -127,6 +130,9 @@ def test_a_log_is_inside_its_own_intervals_and_another_is_not(simulated: EventLo
     assert [inside(half[name], double[name]) for name in eager] == [False] * 4
     assert distance(half["return_24h"], double["return_24h"]) == pytest.approx(np.exp(-0.48) - np.exp(-0.96), abs=0.03)
     assert distance(half["gaps"], double["gaps"]) < -0.2
+    points = points_inside(half["gaps"], double["gaps"])
+    assert points_inside(half["gaps"], half["gaps"]).all()
+    assert not points[half["gaps"].at[: len(points)] == 24].any()
 
 
 def test_a_cycle_is_inside_when_it_is_no_further_than_the_log_s_own_resamples() -> None:

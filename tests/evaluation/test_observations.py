@@ -61,6 +61,16 @@ def test_sessions_of_readers_who_use_the_same_names(observed: Observations) -> N
     assert observed.stayed.tolist() == [True, False, False, False, False, False, False]
 
 
+@pytest.mark.parametrize(
+    ("minutes", "slates"), [(30, [2, 1, 1, 1, 1, 1]), (29, [1, 1, 1, 1, 1, 1, 1]), (800, [4, 1, 1, 1])]
+)
+def test_sessions_by_silence(observed: Observations, minutes: float, slates: list[int]) -> None:
+    """Ann's slates are 30, 720 and 660 minutes apart, bob's 55 hours."""
+    found = observe(observed.log, session_gap_minutes=minutes).sessions
+    assert found.slates.tolist() == slates
+    assert len(set(zip(found.reader, found.start, strict=True))) == len(slates)
+
+
 def test_gaps_run_from_the_last_slate_to_the_next_session_or_the_log_s_end(observed: Observations) -> None:
     found = sorted(zip(*(column.tolist() for column in observed.gaps), strict=True))
     assert found == [
