@@ -3,7 +3,8 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,10 +26,15 @@ from newsrec.simulator.config import SimulationConfig
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data = typer.Typer(no_args_is_help=True, help="Turn a public or foreign log into an event log.")
 app.add_typer(data, name="data")
+simulation = typer.Typer(invoke_without_command=True)
+app.add_typer(simulation, name="simulate")
 
 Source = Annotated[Path, typer.Argument(help="Folder (or file) of the original log.", metavar="PATH")]
 Out = Annotated[Path, typer.Option(help="Folder to write the event log to; an older log there is replaced.")]
 Timezone = Annotated[str | None, typer.Option(help="What naive times are local to, such as Europe/Copenhagen.")]
+
+World = Annotated[Path | None, typer.Option(help="TOML with what differs from the defaults.")]
+Values = Annotated[list[str] | None, typer.Option("--set", help="One value, such as readers=500 or elasticity=0.")]
 
 FLAG_MEANINGS = {
     events.ORDINAL_TIME: "no clock: times only give the order, what needs time refuses this log",
@@ -84,23 +90,64 @@ def data_obd(path: Source, out: Out) -> None:
     _import(lambda: obd.read(path), out)
 
 
-@app.command("simulate")
+@simulation.callback()
 def simulate(
-    out: Out,
-    config: Annotated[Path | None, typer.Option(help="TOML with what differs from the defaults.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="One value, such as readers=500 or elasticity=0.")
+    context: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write the event log to; an older log there is replaced.  [required]")
     ] = None,
+    config: World = None,
+    set_: Values = None,
 ) -> None:
     """Write the log of a simulated newsroom: random slates with their propensities, and what readers did."""
+    if context.invoked_subcommand:
+        if out or config or set_:
+            raise typer.BadParameter(f"options stand behind {context.invoked_subcommand}")
+        return
+    if out is None:
+        raise typer.BadParameter("missing, expected a folder to write to", param_hint="--out")
     from newsrec import ingestion  # takes seconds to import, which the other commands need not wait for
 
     settings = configs.load(SimulationConfig, config, set_ or ())
+    with _progress(f"{settings.readers:,} readers, {settings.days} days") as advance:
+        ingestion.simulate_to(settings, out, advance)
+    _report(events.read(out), out)
+
+
+@simulation.command("calibrate")
+def simulate_calibrate(
+    log: Annotated[str, typer.Option(metavar="LOG", help="Folder of an event log, or such as ebnerd:PATH, log:URL.")],
+    out: Annotated[Path, typer.Option(help="Folder for world.toml, report.md, curves.png and calibration.json.")],
+    config: World = None,
+    set_: Values = None,
+    timezone: Timezone = None,
+    readers: Annotated[int, typer.Option(help="Readers of each world that is simulated on the way.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Of those worlds and of the resamples.")] = 1,
+) -> None:
+    """Fit a simulated newsroom to a log, and say where the two differ and what the log cannot tell."""
+    from newsrec.calibration import report  # takes seconds to import
+    from newsrec.calibration.comparison import calibrate
+    from newsrec.calibration.fitting import FittingConfig
+    from newsrec.doctor import diagnosis
+
+    base = configs.load(SimulationConfig, config, set_ or ())
+    fitting = configs.from_mapping(FittingConfig, {"readers": readers, "seed": seed}, "calibrate")
+    report.refuse_foreign(out)
+    with _progress("worlds") as advance:
+        found = calibrate(diagnosis.read(log, timezone), base, fitting, advance)
+    report.write(out, log, found)
+    console = Console()
+    console.print(report.tables(found))
+    console.print(f"written to {out}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, moved by calls with what is done and how much there is."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"{settings.readers:,} readers, {settings.days} days")
-        ingestion.simulate_to(settings, out, lambda done, hours: bar.update(task, completed=done, total=hours))
-    _report(events.read(out), out)
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @app.command("doctor")

@@ -74,6 +74,11 @@ def test_an_imported_log_is_written_and_summed_up(
         (["simulate", "--set", "reader=5"], "unknown key reader; did you mean readers?"),
         (["simulate", "--set", "utility.like=2"], "config.utility: like is 2.0, expected a probability in [0, 1]"),
         (["simulate", "--config", "{source}/none.toml"], "No such file or directory"),
+        (["simulate", "calibrate", "--log", "{source}/none"], "found no log '{source}/none'"),
+        (["simulate", "calibrate", "--log", "mind:{source}"], "times carry no timezone"),
+        (["simulate", "calibrate", "--log", "mind:{source}", "--timezone", "UTC"], "the log tells no parameter"),
+        (["simulate", "calibrate", "--log", "mind:{source}", "--set", "days=0"], "days is 0, expected 1 or more"),
+        (["simulate", "calibrate", "--log", "mind:{source}", "--readers", "0"], "readers is 0, expected 1 or more"),
         (["simulate", "--set", "readers=1", "--set", "days=1"], "1 readers asked for nothing in 1 days"),
     ],
 )
@@ -92,7 +97,7 @@ def test_an_error_is_one_sentence_and_nothing_is_written(
     printed = capsys.readouterr()
     assert code == 2
     assert printed.err.startswith("newsrec: ")
-    assert message in printed.err
+    assert message.format(source=source) in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
@@ -138,6 +143,33 @@ def test_a_simulated_log_is_written_and_summed_up(
     assert 1 < len(set(log.recommendations["user_id"].to_pylist())) <= 5
     assert {len(slate) for slate in log.recommendations["slate"].to_pylist()} == {3}
     assert {str(time.date()) for time in log.recommendations["time"].to_pylist()} == {"2024-05-01"}
+
+
+def test_a_world_is_calibrated_to_a_log_and_simulated_again(
+    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, out, again = tmp_path / "log", tmp_path / "fit", tmp_path / "again"
+    world = ["--set", "days=2", "--set", "slate_size=5", "--set", "candidates=30", "--set", "population.bots=0"]
+    keen = ["--set", "population.visits_per_day=2", "--set", "population.activity_spread=0.3"]
+    assert run("simulate", "--out", log, *world, *keen, "--set", "readers=40", "--set", "seed=5") == 0
+    assert run("simulate", "calibrate", "--log", log, "--out", out, *world, "--readers", "40") == 0
+    printed = capsys.readouterr().out
+    assert "population.visits_per_day" in printed
+    assert "newsroom.shelf_life_hours" not in printed  # the number of candidates cut the lists, not their age
+    assert f"written to {out}" in printed
+    assert {path.name for path in out.iterdir()} == {"world.toml", "report.md", "curves.png", "calibration.json"}
+    assert run("simulate", "--config", out / "world.toml", "--out", again, "--set", "readers=9") == 0
+    assert {len(slate) for slate in events.read(again).recommendations["slate"].to_pylist()} <= {4, 5}
+
+
+def test_options_of_a_simulation_stand_where_they_belong(
+    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("simulate", "--set", "readers=9") == 2
+    assert "missing, expected a folder to write to" in " ".join(capsys.readouterr().err.split())
+    assert run("simulate", "--set", "readers=9", "calibrate", "--log", tmp_path, "--out", tmp_path / "fit") == 2
+    assert "options stand behind calibrate" in capsys.readouterr().err
+    assert run("simulate", "calibrate", "--help") == 0
 
 
 def test_wrong_usage_ends_with_two(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
