@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_200)]  # whichever i
 INSPECTION = """
 import importlib.util, json, os, pathlib, pwd, shutil, sysconfig
 packages = pathlib.Path(sysconfig.get_paths()["purelib"])
-modules = "boto3 components docker feast gymnasium kfp kserve matplotlib newsrec pipelines pytest scipy serving torch"
+modules = "boto3 components docker feast gymnasium kfp kserve matplotlib newsrec onnxruntime pipelines pytest scipy"
+modules += " serving torch"
 sources = [path for root in (packages, pathlib.Path("/app")) for path in root.rglob("*.py")]
 compiled = [pathlib.Path(importlib.util.cache_from_source(path)).exists() for path in sources]
 print(json.dumps({
@@ -33,7 +34,7 @@ print(json.dumps({
 """
 MODULES = {
     IMAGE: ["components", "feast", "gymnasium", "kfp", "matplotlib", "newsrec", "pipelines", "scipy", "torch"],
-    SERVING_IMAGE: ["feast", "kserve", "newsrec", "serving", "torch"],
+    SERVING_IMAGE: ["feast", "kserve", "newsrec", "onnxruntime", "serving", "torch"],
 }
 GIGABYTES = {IMAGE: 2.2, SERVING_IMAGE: 1.9}
 
