@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from newsrec import catalogue as catalogues
-from newsrec import events
+from newsrec import events, habit
 from newsrec.catalogue import Catalogue
 from newsrec.decisions import Decisions, Ragged, StoredCounts
 from newsrec.events import IMPORTED_POLICY, KINDS, ORDINAL_TIME, TIME, EventLog, InvalidEvents, join, microseconds
 from newsrec.features import HOUR, POPULARITY_HALF_LIFE_HOURS
-from newsrec.reward import RewardConfig, discount, engagement
+from newsrec.reward import RewardConfig, discount, engagement, open_discount
 from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
 from newsrec.transitions import Readers
 
@@ -50,14 +50,18 @@ def build(
     feedback = _feedback(log, recommendations, slate, catalogue)
     rewards = np.bincount(slate.row, engagement(feedback, reward), len(time))
     next_row = _next_rows(user, time)
-    gap = np.where(next_row >= 0, time[next_row] - time, 0) / HOUR
-    worth = discount(gap, reward) * (next_row >= 0)
+    minutes = pc.fill_null(offset, 0).to_numpy().astype(np.int64)
+    of_visit = habit.visits(user, time, minutes)
+    seen = habit.windows(habit.fit(of_visit, int(time[-1])), of_visit, int(time[-1]), reward.return_horizon_hours)
+    gap = np.where(next_row >= 0, time[next_row] - time, time[-1] - time) / HOUR
+    rate = seen.rate[of_visit.of_decision]
+    worth = np.where(next_row >= 0, discount(gap, reward), open_discount(gap, rate, reward))
     return Decisions(
         catalogue=catalogue,
         use_time=use_time,
         time=time,
         user=user,
-        utc_offset=pc.fill_null(offset, 0).to_numpy().astype(np.int64),
+        utc_offset=minutes,
         readers=_readers(recommendations["request_id"], reader_rows),
         candidate=candidate,
         stored=stored,
@@ -68,6 +72,9 @@ def build(
         reward=rewards.astype(np.float32),
         next_row=next_row,
         discount=worth.astype(np.float32),
+        visit_end=time == of_visit.end[of_visit.of_decision],
+        returned=seen.returned[of_visit.of_decision],
+        expected=seen.expected[of_visit.of_decision],
         return_to_go=_returns(rewards, worth, next_row),
     )
 

@@ -76,17 +76,20 @@ class Decisions:
     reward: np.ndarray  # [N] float32
     next_row: np.ndarray  # [N] int64, the reader's next decision, -1 where the log has none
     discount: np.ndarray  # [N] float32
+    visit_end: np.ndarray  # [N] bool
+    returned: np.ndarray  # [N] float32, of the visit that the decision belongs to
+    expected: np.ndarray  # [N] float32, likewise
     return_to_go: np.ndarray  # [N] float32
 
     def __len__(self) -> int:
         return len(self.time)
 
     def batch(self, rows: np.ndarray, successors: bool = False) -> Transitions:
-        """The transitions of ``rows``; with ``successors`` also the next state and candidates (empty at the end)."""
+        """The transitions of ``rows``; with ``successors`` also the next state and candidates, their own at the end."""
         slot, shown = self.slate.padded(rows)  # [B, K]
         next_state = next_candidates = None
         if successors:
-            following = self.next_row[rows]
+            following = np.where(self.next_row[rows] >= 0, self.next_row[rows], rows)
             next_state, next_candidates = self._state(following), self._candidates(following)
         return Transitions(
             self._state(rows),
@@ -97,6 +100,9 @@ class Decisions:
             torch.from_numpy(self.reward[rows]),
             torch.from_numpy(self.discount[rows]),
             torch.from_numpy(self.next_row[rows] < 0),
+            torch.from_numpy(self.visit_end[rows]),
+            torch.from_numpy(self.returned[rows]),
+            torch.from_numpy(self.expected[rows]),
             torch.from_numpy(np.where(shown, np.log(self.propensity[slot]), 0.0).astype(np.float32)),
             torch.from_numpy(self.return_to_go[rows]),
             next_state,
@@ -128,6 +134,20 @@ class Decisions:
         """[B] articles in the pool of each row's hour."""
         hours, pairs = self._hourly
         return np.diff(pairs.offsets)[np.searchsorted(hours, self.time[rows] // HOUR)]
+
+    def n_step(self, steps: int) -> "Decisions":
+        """The same decisions, each with the rewards of ``steps`` of them and the successor behind these.
+
+        ``reward`` is the discounted sum, ``discount`` the product; an open story counts as far as it was seen (Sutton
+        and Barto 2018, section 7.1).
+        """
+        reward, discount, row = self.reward.astype(np.float64), self.discount.astype(np.float64), self.next_row
+        for _ in range(steps - 1):
+            further = row >= 0
+            reward = np.where(further, reward + discount * self.reward[row], reward)
+            discount = np.where(further, discount * self.discount[row], discount)
+            row = np.where(further, self.next_row[row], row)
+        return replace(self, reward=reward.astype(np.float32), discount=discount.astype(np.float32), next_row=row)
 
     def numbered_by(self, catalogue: Catalogue) -> "Decisions":
         """The same decisions as a policy trained on ``catalogue`` must see them.

@@ -27,13 +27,16 @@ class RewardConfig:
     comment: float = 2.0
     hide: float = -3.0
     half_life_hours: float = 72.0
+    return_horizon_hours: float = 168.0
+    """How long after a visit the next one is waited for (``newsrec.habit``)."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not math.isfinite(value):
                 raise ValueError(f"{name} is {value}, expected a finite number")
-        if not self.half_life_hours > 0:
-            raise ValueError(f"half_life_hours is {self.half_life_hours}, expected more than 0")
+        for name in ("half_life_hours", "return_horizon_hours"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
         if self.dwell_cap_seconds < 0:
             raise ValueError(f"dwell_cap_seconds is {self.dwell_cap_seconds}, expected 0 or more")
 
@@ -49,3 +52,11 @@ def engagement(feedback: np.ndarray, config: RewardConfig) -> np.ndarray:
 def discount(hours: np.ndarray, config: RewardConfig) -> np.ndarray:
     """[...] float32 in (0, 1]: what a reward ``hours`` later is worth now."""
     return np.exp2(-np.asarray(hours) / config.half_life_hours).astype(np.float32)
+
+
+def open_discount(hours: np.ndarray, rate: np.ndarray, config: RewardConfig) -> np.ndarray:
+    """[...] float32: the expected ``discount`` of a next visit that has not come for ``hours``, at ``rate`` an hour.
+
+    The rest of the wait is exponential: ``E 2 ** (-rest / half_life) = rate / (rate + ln 2 / half_life)``.
+    """
+    return (discount(hours, config) * rate / (rate + math.log(2.0) / config.half_life_hours)).astype(np.float32)

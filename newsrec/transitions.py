@@ -89,9 +89,16 @@ class Transitions(NamedTuple):
     reward: Tensor
     """[B] float32, engagement in clicks."""
     discount: Tensor
-    """[B] float32, worth of the next decision's return; 0 where there is none."""
+    """[B] float32, worth of the next decision's return; where the log ends before it, what habit lets expect."""
     censored: Tensor
-    """[B] bool, True where the log ends before the reader came back: not the same as never coming back."""
+    """[B] bool, True where the log ends before the reader came back: not the same as never coming back. Their next
+    state and candidates are their own."""
+    visit_end: Tensor
+    """[B] bool, True for the last decision of a visit."""
+    returned: Tensor
+    """[B] float32, 1 where the next visit began within the horizon (``RewardConfig``), else 0."""
+    expected: Tensor
+    """[B] float32, next visits that habit predicts for the time that was seen of that horizon (``newsrec.habit``)."""
     log_propensity: Tensor
     """[B, K] float32, log probability of each shown article given those above; NaN where the log has none."""
     return_to_go: Tensor

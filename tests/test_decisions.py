@@ -14,6 +14,7 @@ from newsrec import dataset
 from newsrec.decisions import Decisions, time_split
 from newsrec.events import KINDS, EventLog
 from newsrec.features import DAY, EMBEDDING_DIM, HOUR
+from newsrec.reward import RewardConfig
 from newsrec.transitions import clicked, shown
 from tests.logs import MINUTE, MONDAY, article, decision, event, log, logs
 
@@ -96,7 +97,9 @@ def test_rewards_and_what_follows_them(decisions: Decisions) -> None:
     batch = decisions.batch(np.arange(5))
     rewards = [1.0 + 0.2 + 2.0, -3.0, 0.0, 3.0, 2.0]
     assert batch.reward.tolist() == pytest.approx(rewards)
-    assert batch.discount.tolist() == pytest.approx([CUBE_ROOT, 0.5, ROOT, 0.0, 0.0])
+    assert batch.discount[:3].tolist() == pytest.approx([CUBE_ROOT, 0.5, ROOT])
+    assert 0.0 < batch.discount[3].item() < 0.5 ** (12.5 / 72), "the log ends 12.5 hours later"
+    assert 0.0 < batch.discount[4].item() < 1.0
     assert batch.censored.tolist() == [False, False, False, True, True]
     of_empty = ROOT * 3.0
     returns = [3.2 + CUBE_ROOT * of_empty, -3.0 + 0.5 * 2.0, of_empty, 3.0, 2.0]
@@ -131,17 +134,37 @@ def test_candidates_carry_age_and_popularity_of_their_moment(decisions: Decision
     )
 
 
-def test_after_the_last_decision_of_a_reader_nothing_is_known(decisions: Decisions) -> None:
+def test_what_follows_the_last_decision_of_a_reader_is_its_own_state(decisions: Decisions) -> None:
     batch = decisions.batch(np.array([LAST, FIRST, OTHER_LAST]), successors=True)
     assert batch.next_state is not None
     assert batch.next_candidates is not None
-    assert batch.next_candidates.article_index.tolist() == [[0, 0], [1, 2], [0, 0]]
-    assert batch.next_candidates.mask.tolist() == [[False, False], [True, True], [False, False]]
-    for column in (*batch.next_state, *batch.next_candidates):
-        assert not column[0].any()
-        assert column[1].any()
-        assert not column[2].any()
+    assert batch.next_candidates.article_index.tolist() == [[1, 2, 3, 4, 5], [1, 2, 0, 0, 0], [4, 5, 0, 0, 0]]
+    for row in (0, 2):
+        assert equal(batch.next_state, batch.state, row, row)
+        assert equal(batch.next_candidates, batch.candidates, row, row)
     assert decisions.batch(np.arange(5)).next_state is None
+
+
+def test_returns_and_visits_are_those_of_the_reader(decisions: Decisions) -> None:
+    batch = decisions.batch(np.arange(5))
+    assert batch.visit_end.all(), "hours lie between the decisions of a reader"
+    assert batch.returned.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
+    assert (batch.expected[:4] > 0).all()
+    assert batch.expected[OTHER_LAST] == 0.0, "the log ends with it"
+    soon = dataset.from_log(five_decisions(), RewardConfig(return_horizon_hours=25.0)).batch(np.arange(5))
+    assert soon.returned.tolist() == [1.0, 0.0, 0.0, 0.0, 0.0], "after 24, 72, 36 hours"
+
+
+def test_two_steps_by_hand(decisions: Decisions) -> None:
+    """u: r1 3.2, nothing, r4 3.0 and open; v: -3, then 2.0 and open."""
+    two = decisions.n_step(2)
+    worth = decisions.discount
+    expected = [3.2 + CUBE_ROOT * 0.0, -3.0 + 0.5 * 2.0, ROOT * 3.0, 3.0, 2.0]
+    assert two.reward.tolist() == pytest.approx(expected)
+    assert two.next_row.tolist() == [LAST, -1, -1, -1, -1]
+    discounts = [CUBE_ROOT * ROOT, 0.5 * worth[4], ROOT * worth[3], worth[3], worth[4]]
+    assert two.discount.tolist() == pytest.approx(discounts)
+    assert np.array_equal(decisions.n_step(1).reward, decisions.reward)
 
 
 def equal(ours: Any, theirs: Any, row: int, other: int) -> bool:
@@ -164,7 +187,8 @@ def test_what_follows_a_decision_is_what_the_next_one_saw(log: EventLog, data: A
         assert equal(batch.state, whole.state, i, row), "a row does not depend on its batch"
         following = decisions.next_row[row]
         if following < 0:
-            assert batch.discount[i] == 0.0
+            assert 0.0 < batch.discount[i] < 1.0
+            assert equal(batch.next_state, whole.state, i, row)
             assert batch.return_to_go[i] == batch.reward[i]
             assert not (decisions.user == decisions.user[row])[row + 1 :].any()
             continue
@@ -183,7 +207,7 @@ def test_a_log_of_one_decision() -> None:
     batch = one.batch(np.array([0, 0]), successors=True)
     assert batch.slate.tolist() == [[0], [0]]
     assert batch.censored.tolist() == [True, True]
-    assert batch.reward.tolist() == batch.return_to_go.tolist() == batch.discount.tolist() == [0.0, 0.0]
+    assert batch.reward.tolist() == batch.return_to_go.tolist() == batch.expected.tolist() == [0.0, 0.0]
     assert one.pool(np.array([0])).row.tolist() == [[1]]
 
 
@@ -192,7 +216,7 @@ def test_decisions_of_one_moment_stand_in_order_of_their_request() -> None:
     same = dataset.from_log(log([article("a"), article("b")], twins, []))
     assert same.batch(np.arange(3)).candidates.article_index.tolist() == [[1, 0], [2, 0], [1, 2]]
     assert same.next_row.tolist() == [1, 2, -1]
-    assert same.discount.tolist() == [1.0, 1.0, 0.0]
+    assert same.discount[:2].tolist() == [1.0, 1.0]
 
 
 def test_the_pool_is_every_candidate_of_the_hour(decisions: Decisions) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from newsrec.events import KINDS
-from newsrec.reward import RewardConfig, discount, engagement
+from newsrec.reward import RewardConfig, discount, engagement, open_discount
 
 
 def feedback(**counts: float) -> np.ndarray:
@@ -50,11 +50,21 @@ def test_waiting_twice_is_waiting_once_as_long() -> None:
     np.testing.assert_allclose(once, twice, rtol=1e-6)
 
 
+def test_an_open_wait_is_worth_its_expectation() -> None:
+    """After 24 hours of waiting at .1 visits an hour, by a sum over the exponential rest of the wait."""
+    config, rest = RewardConfig(half_life_hours=24.0), np.arange(0.005, 2_000.0, 0.01)
+    by_sum = (0.1 * np.exp(-0.1 * rest) * discount(24.0 + rest, config) * 0.01).sum()
+    assert open_discount(np.array([24.0]), np.array([0.1]), config) == pytest.approx([by_sum], rel=1e-4)
+    assert open_discount(np.array([0.0]), np.array([1e9]), config) == pytest.approx([1.0])
+    assert open_discount(np.array([0.0]), np.array([0.0]), config) == [0.0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"half_life_hours": 0.0}, "half_life_hours is 0.0, expected more than 0"),
         ({"half_life_hours": float("nan")}, "half_life_hours is nan"),
+        ({"return_horizon_hours": 0.0}, "return_horizon_hours is 0.0, expected more than 0"),
         ({"dwell_cap_seconds": -1.0}, "dwell_cap_seconds is -1.0, expected 0 or more"),
         ({"dwell_cap_seconds": float("nan")}, "dwell_cap_seconds is nan"),
         ({"share": float("inf")}, "share is inf, expected a finite number"),

@@ -129,8 +129,9 @@ def test_observations_rewards_and_discounts_are_those_of_the_log(log: EventLog) 
         compared += int(early.sum())
         renewed = (replay.episodes.world.user[running] != users) & ~outcome.truncated
         new_users += int(renewed.sum())
+        followed = ~renewed & ~outcome.info["censored"]
         np.testing.assert_array_equal(
-            outcome.info["discount"][~renewed].astype(np.float32), batch.discount[at][~renewed]
+            outcome.info["discount"][followed].astype(np.float32), batch.discount[at][followed]
         )
         hours = outcome.info["elapsed_hours"]
         assert (outcome.info["discount"][renewed] == np.exp2(-hours[renewed] / 72).astype(np.float32)).all()
