@@ -16,7 +16,7 @@ from newsrec.ingestion import SIMULATED
 from newsrec.releases import Conflict
 from pipelines import submission
 from pipelines.api import ApiFailed
-from pipelines.cluster import ClusterConfig
+from pipelines.cluster import ClusterConfig, with_gpu
 from pipelines.compile import compile_to
 from pipelines.local import RunFailed, run
 from pipelines.schedule import DAILY, schedule, unschedule
@@ -45,6 +45,10 @@ class Runs(StrEnum):
 
 Host = Annotated[str, typer.Option(help="URL of the Kubeflow Pipelines API, such as http://localhost:8888")]
 Cluster = Annotated[Path | None, typer.Option(help="TOML of the cluster, such as configs/clusters/kind.toml")]
+Gpu = Annotated[
+    str | None,
+    typer.Option(metavar="LABEL=VALUE", help="of nodes with a GPU, for training; wins over the TOML, '' for none"),
+]
 Source = Annotated[str, typer.Option(help="simulated, mind:PATH, ebnerd:PATH, events:DIR or log:DATABASE_URL")]
 Policies = Annotated[list[Path] | None, typer.Option("--policy", help="a TOML file, once for each policy to train")]
 Root = Annotated[Path, typer.Option(help="folder for the store, the releases, the runs and the cache")]
@@ -103,6 +107,7 @@ def submit_command(
     host: Host,
     pipeline: Annotated[Trains, typer.Argument()] = Trains.TRAINING,
     cluster: Cluster = None,
+    gpu: Gpu = None,
     source: Annotated[str, typer.Option(help="as for run; PATH is one in the cluster", show_default=False)] = "",
     policy: Policies = None,
     timezone: Timezone = "",
@@ -113,7 +118,7 @@ def submit_command(
     wait_for_it: Annotated[bool, typer.Option("--wait", help="until the run has ended")] = False,
 ) -> None:
     """Submit a pipeline to a cluster. Without a source, training simulates one and feedback takes the cluster's log."""
-    site = config.load(ClusterConfig, cluster)
+    site = with_gpu(config.load(ClusterConfig, cluster), gpu)
     source = source or (SIMULATED if pipeline is Trains.TRAINING else _log(site))
     wanted = Submission(source, tuple(policy or POLICIES), Path(site.root), timezone, simulation, gate, site)
     arguments = _arguments(wanted, pipeline, rules, until)
@@ -127,6 +132,7 @@ def submit_command(
 def schedule_command(
     host: Host,
     cluster: Cluster = None,
+    gpu: Gpu = None,
     cron: Annotated[str, typer.Option(help="when, in the time zone of the cluster's scheduler (UTC)")] = DAILY,
     source: Annotated[str, typer.Option(help="the cluster's event log if left out", show_default=False)] = "",
     policy: Policies = None,
@@ -139,7 +145,7 @@ def schedule_command(
     if off:
         print(f"{unschedule(host)} recurring run(s) deleted")
         return
-    site = config.load(ClusterConfig, cluster)
+    site = with_gpu(config.load(ClusterConfig, cluster), gpu)
     wanted = Submission(source or _log(site), tuple(policy or POLICIES), Path(site.root), timezone, None, gate, site)
     print(f"feedback at {cron!r}: {schedule(wanted.feedback(rules), cron, site, host)}")
 

@@ -1,14 +1,20 @@
 """Where tasks run on a Kubernetes cluster: volumes, credentials, limits, retries; on this machine nothing of it."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from kfp import dsl, kubernetes
 
+from newsrec import config
+
 USER = 10001
 """Of the image."""
 Need = Literal["database", "online store", "object store", "accelerator"]
 """What a task reaches beyond the volume that all have."""
+_NAME = "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_LABEL = re.compile(f"(?:{_NAME}/)?{_NAME}=(?:{_NAME})?")
+"""One of a node, as Kubernetes allows it; its value may be empty."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,15 @@ class ClusterConfig:
             raise ValueError("retries below 0, or no seconds to wait or to run; expected 0 or more, and 1 or more")
         if self.inference_service.count("/") != 1:
             raise ValueError(f"inference_service is {self.inference_service!r}, expected NAMESPACE/NAME")
-        if self.gpu and self.gpu.count("=") != 1:
+        if self.gpu and not _LABEL.fullmatch(self.gpu):
             raise ValueError(f"gpu is {self.gpu!r}, expected LABEL=VALUE of the nodes that have one")
         if not self.storage.startswith("s3://"):
             raise ValueError(f"storage is {self.storage!r}, expected s3://BUCKET/PREFIX")
+
+
+def with_gpu(cluster: ClusterConfig, gpu: str | None) -> ClusterConfig:
+    """``cluster`` with ``gpu`` in place of its own, None for its own. Raises InvalidConfig."""
+    return cluster if gpu is None else config.from_mapping(ClusterConfig, {**vars(cluster), "gpu": gpu}, "--gpu")
 
 
 def place(

@@ -122,6 +122,40 @@ def test_schedule_twice_and_off(
     assert not kubeflow.recurring
 
 
+def accelerated(sent: dict) -> dict[str, tuple[dict, dict]]:
+    """Executor -> node labels and GPU, in the two documents that the API was sent, where there is either."""
+    pipeline, platform = (sent["pipeline_spec"][part] for part in ("pipeline_spec", "platform_spec"))
+    options = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    found = {
+        name: (
+            options[name].get("nodeSelector", {}).get("labels", {}),
+            {k: v for k, v in executor["container"]["resources"].get("accelerator", {}).items() if "resource" in k},
+        )
+        for name, executor in pipeline["deploymentSpec"]["executors"].items()
+    }
+    return {name: parts for name, parts in found.items() if any(parts)}
+
+
+@pytest.mark.parametrize("command", [["submit"], ["submit", "feedback"], ["schedule"]])
+def test_a_gpu_by_flag_wins_over_the_clusters_own(
+    run: Callable[..., int], kubeflow: Kubeflow, policy: Path, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "site.toml").write_text('gpu = "accelerator=l4"\n')
+    wanted = (*command, "--host", kubeflow.host, "--policy", policy, "--cluster", tmp_path / "site.toml")
+    nodes = []
+    for flag in ([], ["--gpu", "accelerator=a100"], ["--gpu", ""]):
+        assert run(*wanted, *flag) == 0
+        *_, sent = (kubeflow.recurring if command == ["schedule"] else kubeflow.runs).values()
+        nodes.append(accelerated(sent))
+    one = {"resourceType": "nvidia.com/gpu", "resourceCount": "1"}
+    assert nodes == [
+        {"exec-train": ({"accelerator": "l4"}, one)},
+        {"exec-train": ({"accelerator": "a100"}, one)},
+        {},
+    ]
+    assert len(kubeflow.recurring) == (command == ["schedule"])
+
+
 def test_status_of_nothing(run: Callable[..., int], kubeflow: Kubeflow, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("status", "--host", kubeflow.host) == 0
     assert "nothing was submitted" in capsys.readouterr().out
@@ -186,6 +220,8 @@ def test_the_observation_of_a_feedback_run(tmp_path: Path) -> None:
         (["submit", "--host", "HOST", "--until", "2026-01-31T04:00:00Z"], "--rules and --until are for feedback"),
         (["submit", "feedback", "--host", "HOST", "--simulation", "x.toml"], "--simulation is for training"),
         (["submit", "--host", "HOST", "--cluster", "none.toml"], "none.toml: No such file"),
+        (["submit", "--host", "HOST", "--gpu", "a100"], "^pipelines: --gpu: gpu is 'a100', expected LABEL=VALUE of"),
+        (["schedule", "--host", "HOST", "--gpu", "=a100"], "^pipelines: --gpu: gpu is '=a100', expected LABEL=VALUE"),
         (["schedule", "--host", "HOST", "--cron", "daily"], "expected 5 .* such as '0 4 \\* \\* \\*'"),
         (["roll-back"], "roll-back takes --host URL"),
         (["roll-back", "--host", "HOST", "--root", "runs"], "roll-back takes --host URL"),

@@ -1,6 +1,7 @@
 """The compiled pipelines: they parse as what a cluster takes, and the graph is the one that the page promises."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from components import IMAGE
 from newsrec.config import InvalidConfig, from_mapping
-from pipelines.cluster import USER, ClusterConfig
+from pipelines.cluster import USER, ClusterConfig, with_gpu
 from pipelines.compile import PIPELINES, compile_to
 
 CLUSTER = ClusterConfig(gpu="accelerator=l4", image="registry.example.org/newsrec-pipeline:7", retries=3)
 TRAINS = ("training", "feedback")
+NO_LABELS = ["a100", "=a100", "gpu=a=b", "gpu = a100", "nodes/of/gpu=a100", "gpu=a100 "]
 
 
 def compiled(cluster: ClusterConfig, directory: Path) -> dict[str, tuple[dict, dict]]:
@@ -204,7 +206,7 @@ def test_training_alone_takes_an_accelerator(specs: dict, options: dict, name: s
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"gpu": "a100"}, "gpu is 'a100', expected LABEL=VALUE"),
+        *(({"gpu": bad}, f"gpu is '{bad}', expected LABEL=VALUE") for bad in NO_LABELS),
         ({"inference_service": "newsrec"}, "expected NAMESPACE/NAME"),
         ({"storage": "/mnt/releases"}, "expected s3://BUCKET/PREFIX"),
         ({"retries": -1}, "retries below 0"),
@@ -215,6 +217,15 @@ def test_training_alone_takes_an_accelerator(specs: dict, options: dict, name: s
 def test_a_cluster_that_cannot_be_is_refused(bad: dict, message: str) -> None:
     with pytest.raises(InvalidConfig, match=message):
         from_mapping(ClusterConfig, bad)
+
+
+def test_a_gpu_that_is_given_takes_the_place_of_the_configured_one() -> None:
+    assert with_gpu(CLUSTER, None) == CLUSTER
+    assert with_gpu(CLUSTER, "") == replace(CLUSTER, gpu="")
+    assert with_gpu(CLUSTER, "nvidia.com/gpu.present=true") == replace(CLUSTER, gpu="nvidia.com/gpu.present=true")
+    assert with_gpu(CLUSTER, "node-role.kubernetes.io/gpu=").gpu == "node-role.kubernetes.io/gpu="  # labels may be bare
+    with pytest.raises(InvalidConfig, match=r"^--gpu: gpu is 'a100', expected LABEL=VALUE of the nodes that have one$"):
+        with_gpu(CLUSTER, "a100")
 
 
 def test_components_say_at_most_ten_statements() -> None:
