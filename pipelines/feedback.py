@@ -21,7 +21,7 @@ from components.report import report
 from components.resolve import resolve
 from components.roll_back import roll_back
 from pipelines.cluster import ClusterConfig, place
-from pipelines.training import policy_training
+from pipelines.policy_training import Request, policy_training
 
 
 def feedback(cluster: ClusterConfig | None) -> BaseComponent:
@@ -57,17 +57,8 @@ def feedback(cluster: ClusterConfig | None) -> BaseComponent:
             )
             action = place(observed, cluster, cached=False).outputs["Output"]
             with dsl.If(action == "retrain"):
-                train_and_publish(
-                    training_set=training_set,
-                    code=code,
-                    policies=policies,
-                    gate_config=gate_config,
-                    releases=releases,
-                    incumbent=incumbent,
-                    storage=storage,
-                    service=service,
-                    run=run,
-                )
+                request = Request(code, policies, gate_config, releases, storage, service, run)
+                train_and_publish(training_set, incumbent, request)
             with dsl.If(action == "roll_back"):
                 undone = roll_back(releases=releases, expected=incumbent, storage=storage, service=service)
                 place(undone, cluster, "object store", cached=False)

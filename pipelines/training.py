@@ -9,61 +9,13 @@
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from components.evaluate import evaluate
 from components.features import features
-from components.gate import gate
 from components.ingest import ingest
 from components.materialize import materialize
-from components.publish import publish
 from components.report import report
 from components.resolve import resolve
-from components.train import train
 from pipelines.cluster import ClusterConfig, place
-
-PARALLEL = 2
-"""Policies that are trained at the same time."""
-
-
-def policy_training(cluster: ClusterConfig | None) -> BaseComponent:
-    """From training rows to a release, if the gate says so: the part that other pipelines contain."""
-
-    @dsl.pipeline(name="newsrec-policy-training")
-    def newsrec_policy_training(
-        training_set: dsl.Input[dsl.Dataset],
-        code: str,
-        policies: list,
-        gate_config: str,
-        releases: str,
-        incumbent: str,
-        storage: str,
-        service: str,
-        run: str,
-    ):
-        with dsl.ParallelFor(policies, parallelism=PARALLEL) as config:
-            trained = train(training_set=training_set, config=config, code=code)
-            place(trained, cluster, "accelerator")
-        judged = evaluate(
-            training_set=training_set,
-            models=dsl.Collected(trained.outputs["model"]),
-            releases=releases,
-            incumbent=incumbent,
-            code=code,
-        )
-        place(judged, cluster)
-        verdict = gate(metrics=judged.outputs["metrics"], report=judged.outputs["report"], config=gate_config)
-        place(verdict, cluster, cached=False)
-        with dsl.If(verdict.outputs["Output"] == "ship"):
-            published = publish(
-                winner=judged.outputs["winner"],
-                releases=releases,
-                incumbent=incumbent,
-                run=run,
-                storage=storage,
-                service=service,
-            )
-            place(published, cluster, "object store", cached=False)
-
-    return newsrec_policy_training
+from pipelines.policy_training import Request, policy_training
 
 
 def training(cluster: ClusterConfig | None) -> BaseComponent:
@@ -92,16 +44,7 @@ def training(cluster: ClusterConfig | None) -> BaseComponent:
             joined = place(features(events=log.outputs["events"], code=code), cluster)
             training_set = joined.outputs["training_set"]
             place(materialize(training_set=training_set, store=store), cluster, "online store", cached=False)
-            train_and_publish(
-                training_set=training_set,
-                code=code,
-                policies=policies,
-                gate_config=gate_config,
-                releases=releases,
-                incumbent=start.outputs["incumbent"],
-                storage=storage,
-                service=service,
-                run=run,
-            )
+            request = Request(code, policies, gate_config, releases, storage, service, run)
+            train_and_publish(training_set, start.outputs["incumbent"], request)
 
     return newsrec_training
