@@ -95,7 +95,8 @@ def fit(visits: Visits, end: int) -> Habit:
     habit = Habit(relative / relative.mean(), 1.0, 1.0)
     exposure = habit.clock(end + visits.offset[first]) - habit.clock(visits.start[first] + visits.offset[first])
     counts = np.diff(np.append(np.flatnonzero(first), len(first))) - 1  # [R] visits after the first
-    return habit._replace(**_gamma(counts, exposure))
+    shape, hours = _gamma(counts, exposure)
+    return Habit(habit.curve, shape, hours)
 
 
 def windows(habit: Habit, visits: Visits, end: int, horizon_hours: float) -> Windows:
@@ -130,8 +131,8 @@ def _time_before(edges: np.ndarray, begins: np.ndarray) -> np.ndarray:
     return np.append(0.0, np.cumsum(order))[passed] - passed * edges
 
 
-def _gamma(counts: np.ndarray, exposure: np.ndarray) -> dict[str, float]:
-    """The gamma prior of R rates by moments of ``counts`` [R] over ``exposure`` [R] hours.
+def _gamma(counts: np.ndarray, exposure: np.ndarray) -> tuple[float, float]:
+    """Shape and hours of the gamma prior of R rates, by moments of ``counts`` [R] over ``exposure`` [R] hours.
 
     Without overdispersion the readers are taken for equal: a prior worth a thousand visits.
     """
@@ -139,4 +140,4 @@ def _gamma(counts: np.ndarray, exposure: np.ndarray) -> dict[str, float]:
     excess = ((counts - mean * exposure) ** 2 - mean * exposure).sum()
     shape = mean**2 * (exposure**2).sum() / excess if excess > 0 else 1e3
     shape = float(np.clip(shape, 0.05, 1e3))
-    return {"shape": shape, "hours": shape / mean}
+    return shape, float(shape / mean)

@@ -13,6 +13,9 @@ class Entry(NamedTuple):
     config: type
     policy: type[torch.nn.Module]
     learner: type
+    long_term: bool = False
+    """It optimises what comes later: its batches hold successors, it needs a log with a clock and propensities, and
+    clicks on validation decisions do not say when to stop: the weights of the last epoch are kept."""
 
 
 REGISTRY = {

@@ -2,7 +2,8 @@
 
 Decisions are split by time: the earliest are trained on, the next ones (validation) say when to stop, the last ones
 (test) are never looked at here. What is kept are the weights with the best nDCG of the validation decisions' full
-ranking, which is what judging looks at; the initial ones if no epoch improves on them.
+ranking, which is what judging looks at; the initial ones if no epoch improves on them. A long-term policy gives clicks
+away on purpose: it trains for all epochs and keeps the last weights, whatever validation says.
 """
 
 import copy
@@ -67,12 +68,16 @@ class RunConfig:
     seed: int = 0
     use_time: bool = True
     """False for a log without a clock: ages, popularity and context are zero then."""
+    steps: int = 1
+    """Decisions whose rewards a long-term learner sums before it asks for the value of what follows."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
 
     def __post_init__(self) -> None:
         if self.policy not in REGISTRY:
             raise ValueError(f"policy is {self.policy!r}, expected one of {', '.join(REGISTRY)}")
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, expected 1 or more")
         config.from_mapping(REGISTRY[self.policy].config, self.model, "model")
 
 
@@ -93,19 +98,22 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
         raise InvalidConfig(f"the log is too small: found {found}, expected some of each")
     decisions = decisions.numbered_by(_known_articles(decisions, rows))
     entry = REGISTRY[run.policy]
+    if entry.long_term:
+        _check_long_term(decisions, run)
+        decisions = decisions.n_step(run.steps)
     model: Any = config.from_mapping(entry.config, run.model, "model")
     policy: Any = entry.policy(model, decisions.catalogue.trained)
     learner = entry.learner(policy, generator)
     best, best_weights, waited = _ranking_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
     progress(f"{run.policy} untrained  validation nDCG {best:.4f}")
     for epoch in range(1, run.training.epochs + 1):
-        losses = _epoch(learner, decisions, rows, run.training.batch_size, generator)
+        losses = _epoch(learner, decisions, rows, run.training.batch_size, generator, entry.long_term)
         written = "  ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
         if not np.isfinite(losses["loss"]):
             raise InvalidConfig(f"{run.policy}: found {written} in epoch {epoch}; lower model.learning_rate")
         value = _ranking_ndcg(policy, decisions, validation)
         progress(f"{run.policy} epoch {epoch}/{run.training.epochs}  {written}  validation nDCG {value:.4f}")
-        if value > best:
+        if value > best or entry.long_term:
             best, best_weights, waited = value, copy.deepcopy(policy.state_dict()), 0
         else:
             waited += 1
@@ -135,13 +143,32 @@ def _known_articles(decisions: Decisions, rows: np.ndarray) -> Catalogue:
 
 
 def _epoch(
-    learner: Any, decisions: Decisions, rows: np.ndarray, batch_size: int, generator: torch.Generator
+    learner: Any,
+    decisions: Decisions,
+    rows: np.ndarray,
+    batch_size: int,
+    generator: torch.Generator,
+    successors: bool,
 ) -> dict[str, float]:
     """Mean losses of one pass over ``rows`` in random order."""
     learner.policy.train()
     order = rows[torch.randperm(len(rows), generator=generator).numpy()]
-    losses = [learner.update(decisions.batch(part)) for part in np.array_split(order, -(-len(order) // batch_size))]
+    parts = np.array_split(order, -(-len(order) // batch_size))
+    losses = [learner.update(decisions.batch(part, successors)) for part in parts]
     return {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
+
+
+def _check_long_term(decisions: Decisions, run: RunConfig) -> None:
+    """Raises InvalidConfig for a log in which nothing long-term can be learnt."""
+    if not run.use_time:
+        raise InvalidConfig(
+            f"{run.policy} learns from when readers come back, and use_time = false says there is no clock"
+        )
+    if np.isnan(decisions.propensity).all():
+        wanted = "expected logged ones (newsrec doctor LOG says what else this log allows)"
+        raise InvalidConfig(f"{run.policy} corrects for how slates were chosen: found no propensities, {wanted}")
+    if not decisions.returned.any():
+        raise InvalidConfig(f"{run.policy} learns from who comes back: found no reader with a second visit")
 
 
 def _ranking_ndcg(policy: Policy, decisions: Decisions, rows: np.ndarray) -> float:

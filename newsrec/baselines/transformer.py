@@ -1,14 +1,10 @@
 """A causal transformer over the reading history: SASRec (Kang & McAuley 2018) for a catalogue that is new every hour.
 
 One pass over the history gives a vector after every read. Each is asked for the next read, all positions at once; the
-last one, joined by the context of the request, is asked which article of the slate is clicked::
+last one, joined by the context of the request, is asked which article of the slate is clicked. The score is that of
+``newsrec.encoders.scorer``, with h_i the vector after i reads and v the articles'::
 
-    score(u, a) = (h_u + C context) . v_a + (w + M context) . d(a)      v content projection + identity, d demand
-    h_u = n_u^-alpha sum_{j read by u} v_j + O transformer(reads of u)
     loss = -log softmax(scores of the slate)[click]  +  next_read_weight * mean_i -log softmax(h_i . v)[read i + 1]
-
-O, C and M start at zero: the policy starts as content similarity plus demand and learns what order, time and context
-add. The vector ``h_u`` knows the history alone, never the time of the request, so it can be stored.
 
 Differs from the paper:
 
@@ -26,11 +22,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, demand_features, forget
-from newsrec.encoders.history import CausalTransformer, after_last_read, pool
-from newsrec.policy import mask_scores
+from newsrec.encoders.article import forget
+from newsrec.encoders.history import after_last_read
+from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
 from newsrec.rl.objectives import shared_negatives_cross_entropy, slate_cross_entropy
-from newsrec.transitions import CONTEXT_DIM, Candidates, State, Transitions, clicked, shown
+from newsrec.transitions import State, Transitions, clicked, shown
 
 
 @dataclass(frozen=True)
@@ -59,55 +55,23 @@ class Config:
     """Longer gradients are scaled down to it."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "heads", "negatives"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        if self.width % self.heads:
-            raise ValueError(f"width is {self.width}, expected a multiple of the {self.heads} heads")
-        for name in ("forget_rate", "dropout"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a share in [0, 1]")
+        NetworkConfig(self.width, self.layers, self.heads, self.dropout, self.alpha)  # refuses what cannot be
+        if self.negatives < 1:
+            raise ValueError(f"negatives is {self.negatives}, expected 1 or more")
+        if not 0.0 <= self.forget_rate <= 1.0:
+            raise ValueError(f"forget_rate is {self.forget_rate}, expected a share in [0, 1]")
         for name in ("learning_rate", "gradient_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
 
 
-class TransformerPolicy(nn.Module):
-    """Reading history, context and demand to scores; ``articles`` of them have an identity."""
+class TransformerPolicy(HistoryScorer):
+    """``newsrec.encoders.scorer`` as it stands; ``articles`` of them have an identity."""
 
     def __init__(self, config: Config, articles: int) -> None:
-        super().__init__()
-        self.config, self.articles = config, articles
-        self.article = ArticleEncoder(articles, config.width)
-        self.dwell = nn.Linear(1, config.width, bias=False)
-        self.history = CausalTransformer(config.width, config.layers, config.heads, config.dropout)
-        self.output = nn.Linear(config.width, config.width)
-        self.context = nn.Linear(CONTEXT_DIM, config.width, bias=False)
-        self.demand = Demand()
-        self.moment = nn.Linear(CONTEXT_DIM, len(DEMAND_FEATURES), bias=False)
-        for added in (self.output, self.context, self.moment):
-            for parameter in added.parameters():
-                nn.init.zeros_(parameter)
-
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32."""
-        reader = after_last_read(self.read(state), state.history_mask)  # [B, W]
-        return self.rank(reader, state.context, candidates)
-
-    def read(self, state: State) -> Tensor:
-        """[B, H + 1, W]: what is known of a reader after each number of reads, whatever the time of the request."""
-        reads = self.article(state.history_index, state.history_content)  # [B, H, W]
-        noticed = reads + self.dwell(torch.log1p(state.history_dwell_seconds)[..., None])  # [B, H, W]
-        outputs = self.history(noticed, state.history_age_hours, state.history_mask)  # [B, H + 1, W]
-        return pool(reads, self.config.alpha) + self.output(outputs)
-
-    def rank(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
-        """[B, C] from reader vectors [B, W] and the context of the request [B, X]."""
-        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
-        query = reader + self.context(context)  # [B, W]
-        affinity = (offered @ query[..., None]).squeeze(-1)  # [B, C]
-        shift = (demand_features(candidates) @ self.moment(context)[..., None]).squeeze(-1)  # [B, C]
-        return mask_scores(affinity + self.demand(candidates) + shift, candidates)
+        network = NetworkConfig(config.width, config.layers, config.heads, config.dropout, config.alpha)
+        super().__init__(network, articles)
+        self.config = config
 
 
 class TransformerLearner:

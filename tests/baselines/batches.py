@@ -42,9 +42,12 @@ def batch(
         feedback,
         nothing,
         nothing,
-        nothing.bool(),
-        torch.zeros(shape),
-        nothing,
+        censored=nothing.bool(),
+        visit_end=~nothing.bool(),
+        returned=nothing,
+        expected=nothing,
+        log_propensity=torch.zeros(shape),
+        return_to_go=nothing,
     )
 
 

@@ -1,0 +1,121 @@
+"""The network that the sequence policies share: reading history, context and demand to a score for each candidate::
+
+    score(u, a) = (h_u + C context) . v_a + (w + M context) . d(a)      v content projection + identity, d demand
+    h_u = n_u^-alpha sum_{j read by u} v_j + O transformer(reads of u)
+
+O, C and M start at zero: the score starts as content similarity plus demand, and learning adds order, time and context.
+The vector ``h_u`` knows the history alone, never the time of the request, so it can be stored.
+
+Critics sit on the same vectors as further heads, which start at zero. Parameters of the same part have the same name in
+every policy: one warm-starts another.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, demand_features
+from newsrec.encoders.history import CausalTransformer, after_last_read, pool
+from newsrec.policy import mask_scores
+from newsrec.transitions import CONTEXT_DIM, Candidates, State
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the network."""
+
+    width: int = 64
+    """Numbers in a vector."""
+    layers: int = 2
+    heads: int = 2
+    """Of attention; width is a multiple of it."""
+    dropout: float = 0.2
+    """Of what each block adds."""
+    alpha: float = 0.5
+    """Of the pooled reads: 0 sums them, 1 takes their mean."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}, expected a multiple of the {self.heads} heads")
+        if not 0.0 <= self.dropout <= 1.0:
+            raise ValueError(f"dropout is {self.dropout}, expected a share in [0, 1]")
+
+
+class HistoryScorer(nn.Module):
+    """Reading history, context and demand to scores; ``articles`` of them have an identity."""
+
+    def __init__(self, network: NetworkConfig, articles: int) -> None:
+        super().__init__()
+        self.articles, self.alpha = articles, network.alpha
+        self.article = ArticleEncoder(articles, network.width)
+        self.dwell = nn.Linear(1, network.width, bias=False)
+        self.history = CausalTransformer(network.width, network.layers, network.heads, network.dropout)
+        self.output = nn.Linear(network.width, network.width)
+        self.context = nn.Linear(CONTEXT_DIM, network.width, bias=False)
+        self.demand = Demand()
+        self.moment = nn.Linear(CONTEXT_DIM, len(DEMAND_FEATURES), bias=False)
+        _zero(self.output, self.context, self.moment)
+
+    def scores(self, state: State, candidates: Candidates) -> Tensor:
+        """[B, C] float32."""
+        return self.rank(self.reader(state), state.context, candidates)
+
+    def reader(self, state: State) -> Tensor:
+        """[B, W]: what is known of a reader, whatever the time of the request."""
+        return after_last_read(self.read(state), state.history_mask)
+
+    def read(self, state: State) -> Tensor:
+        """[B, H + 1, W]: what is known of a reader after each number of reads."""
+        reads = self.article(state.history_index, state.history_content)  # [B, H, W]
+        noticed = reads + self.dwell(torch.log1p(state.history_dwell_seconds)[..., None])  # [B, H, W]
+        outputs = self.history(noticed, state.history_age_hours, state.history_mask)  # [B, H + 1, W]
+        return pool(reads, self.alpha) + self.output(outputs)
+
+    def rank(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C] from reader vectors [B, W] and the context of the request [B, X]."""
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        query = reader + self.context(context)  # [B, W]
+        affinity = (offered @ query[..., None]).squeeze(-1)  # [B, C]
+        shift = (demand_features(candidates) @ self.moment(context)[..., None]).squeeze(-1)  # [B, C]
+        return mask_scores(affinity + self.demand(candidates) + shift, candidates)
+
+
+class CandidateHead(nn.Module):
+    """A further number for each candidate, such as its Q: the reader's level, affinity and demand. Starts at 0."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width + CONTEXT_DIM, width)
+        self.demand = nn.Linear(len(DEMAND_FEATURES), 1, bias=False)
+        self.level = StateHead(width)
+        _zero(self.query, self.demand)
+
+    def forward(self, reader: Tensor, context: Tensor, offered: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C] from ``reader`` [B, W], ``context`` [B, X] and ``offered`` [B, C, W]; 0 where there is none."""
+        query = self.query(torch.cat([reader, context], 1))  # [B, W]
+        affinity = (offered @ query[..., None]).squeeze(-1)  # [B, C]
+        value = affinity + self.demand(demand_features(candidates)).squeeze(-1) + self.level(reader, context)[:, None]
+        return value.masked_fill(~candidates.mask, 0.0)
+
+
+class StateHead(nn.Module):
+    """A number for each reader, such as the value of their state. Starts at 0."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(width + CONTEXT_DIM, width), nn.Linear(width, 1)
+        _zero(self.out)
+
+    def forward(self, reader: Tensor, context: Tensor) -> Tensor:
+        """[B] from ``reader`` [B, W] and ``context`` [B, X]."""
+        return self.out(nn.functional.gelu(self.hidden(torch.cat([reader, context], 1)))).squeeze(-1)
+
+
+def _zero(*layers: nn.Module) -> None:
+    for layer in layers:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
