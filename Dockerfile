@@ -2,9 +2,10 @@
 # collector.
 #
 # `make images` builds them, docs/containers.md says what fills them. Packages come from build/wheels and nowhere else,
-# so a build needs no network. The large layers come first, the first three are shared; our own code lies in /app as it
-# does in the repository, so that a change of it builds small layers alone. The commit comes after the layers: it stands
-# in what an image trains, and builds nothing anew.
+# so a build needs no network. TORCH is the variant of torch: the label after the + in its version, cpu or cu130. The
+# large layers come first, the first three are shared; our own code lies in /app as it does in the repository, so that a
+# change of it builds small layers alone. The commit comes after the layers: it stands in what an image trains, and
+# builds nothing anew.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS packages
@@ -13,6 +14,7 @@ RUN python3 -m venv --without-pip /opt/newsrec \
     && groupadd --gid 10001 newsrec \
     && useradd --uid 10001 --gid newsrec --no-create-home --home-dir /tmp --shell /usr/sbin/nologin newsrec
 COPY scripts/install-wheels /usr/local/bin/
+ARG TORCH=cpu
 RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels core
 RUN --mount=type=bind,source=build/wheels,target=/wheels install-wheels stores
 WORKDIR /tmp

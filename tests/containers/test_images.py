@@ -1,6 +1,8 @@
 """What is in the images, and what is not."""
 
 import json
+import re
+import runpy
 import subprocess
 
 import docker
@@ -94,6 +96,15 @@ def test_the_pipelines_image_schedules_the_daily_run(engine: docker.DockerClient
         engine.containers.run(IMAGE, ["python3", "-m", "pipelines", "schedule", *options], **settings)
     (scheduled,) = kubeflow.recurring.values()
     assert scheduled["runtime_config"]["parameters"]["code"] == code_digest()
+
+
+def test_the_build_takes_the_torch_that_its_argument_names(images: None) -> None:
+    """Asked for CUDA it finds none among the wheels that were collected for the CPU, and takes no other."""
+    script = runpy.run_path(str(ROOT / "scripts" / "images"))
+    command = [script["client"](), "build", "--target=packages", "--build-arg=TORCH=cu130", "--network=none", str(ROOT)]
+    built = subprocess.run(command, env=script["environment"](), capture_output=True, text=True, check=False)
+    assert built.returncode == 1
+    assert re.search(r"No matching distribution found for torch==[\d.]+\+cu130", built.stderr)
 
 
 def test_serving_starts_without_a_shell(engine: docker.DockerClient, images: None) -> None:
