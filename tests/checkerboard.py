@@ -57,6 +57,7 @@ def log(
         wanted = f"a{rng.choice(halves[parity])}"
         request = {"request_id": f"r{number}", "user_id": reader}
         shown = {"session_id": "s", "time": time, "policy": "random", "candidates": slate, "slate": slate}
+        shown["propensities"] = [1.0 / left for left in range(SLATE, 0, -1)]
         rows["recommendations"].append(request | shown)
         for kind, seen in (("impression", slate), ("click", [wanted])):
             for article in seen:

@@ -32,13 +32,13 @@ def learnt(name: str) -> Any:
     policy = entry.policy(entry.config(), decisions().catalogue.trained)
     learner = entry.learner(policy, torch.Generator().manual_seed(0))
     for _ in range(10):
-        learner.update(decisions().batch(np.arange(100)))
+        learner.update(decisions().batch(np.arange(100), successors=True))
     return policy.eval()
 
 
 def batch() -> Transitions:
     """Eight decisions: readers with and without a history, padding in both, a fifth of the candidates new."""
-    found = decisions().batch(np.array([0, 1, 2, 30, 60, 100, 150, 199]))
+    found = decisions().batch(np.array([0, 1, 2, 30, 60, 100, 150, 199]), successors=True)
     new = torch.arange(found.candidates.mask.numel()).reshape(found.candidates.mask.shape) % 5 == 0
     mask = found.candidates.mask.clone()
     mask[3, 4:] = False
@@ -143,11 +143,11 @@ def test_gradients_do_not_pile_up_from_step_to_step(name: str) -> None:
     entry, generator = REGISTRY[name], torch.Generator()
     policy = entry.policy(entry.config(learning_rate=1e-30), decisions().catalogue.trained)
     learner = entry.learner(policy, generator)
-    found = []
+    found: list[Any] = []
     for rows in (range(100, 200), range(100), range(100, 200)):
         generator.manual_seed(0)
         torch.manual_seed(0)
-        learner.update(decisions().batch(np.array(rows)))
+        learner.update(decisions().batch(np.array(rows), successors=True))
         found.append([parameter.grad.clone() for parameter in policy.parameters()])
     assert any(gradient.any() for gradient in found[0])
     for first, again in zip(found[0], found[2], strict=True):
