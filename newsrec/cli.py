@@ -21,6 +21,7 @@ from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.doctor.evidence import HORIZON_DAYS
 from newsrec.events import EventLog, InvalidEvents
 from newsrec.files import write_whole
+from newsrec.simulator import parameter_table
 from newsrec.simulator.config import SimulationConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -139,6 +140,12 @@ def simulate_calibrate(
     console = Console()
     console.print(report.tables(found))
     console.print(f"written to {out}", highlight=False, soft_wrap=True)
+
+
+@simulation.command("parameters")
+def simulate_parameters(config: World = None, set_: Values = None) -> None:
+    """Print every parameter of a simulated newsroom: its value, what it means, and whether a log told it (Markdown)."""
+    print(parameter_table.to_markdown(configs.load(SimulationConfig, config, set_ or ())), end="")
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from newsrec import cli, events
+from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.parameter_table import to_markdown
 
 BEHAVIORS = "1\tann\t11/14/2019 9:00:00 AM\tN1\tN3-0 N4-1\n2\tbob\t11/14/2019 9:30:00 AM\t\tN3-0 N4-0\n"
 NEWS = "N3\tnews\tworld\tSnow\t\t\t[]\t[]\n"
@@ -160,6 +162,13 @@ def test_a_world_is_calibrated_to_a_log_and_simulated_again(
     assert {path.name for path in out.iterdir()} == {"world.toml", "report.md", "curves.png", "calibration.json"}
     assert run("simulate", "--config", out / "world.toml", "--out", again, "--set", "readers=9") == 0
     assert {len(slate) for slate in events.read(again).recommendations["slate"].to_pylist()} <= {4, 5}
+
+
+def test_the_parameters_of_a_world_are_printed(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("simulate", "parameters", "--set", "elasticity=0") == 0
+    printed = capsys.readouterr().out
+    assert printed == to_markdown(SimulationConfig(elasticity=0.0))
+    assert "| `elasticity` | 0.0 (default 1.5) |  | assumed |" in printed
 
 
 def test_options_of_a_simulation_stand_where_they_belong(

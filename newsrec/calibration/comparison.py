@@ -58,7 +58,7 @@ def calibrate(
     refused = {knob.parameter: aim.refusals.get(knob.moment, "") for knob in knobs(base)} | found.unanswered
     claims = [
         parameter.path
-        for parameter in parameters(SimulationConfig)
+        for parameter in parameters(base)
         if (parameter.origin == "assumed" or parameter.path in READ_OFF) and in_use(base, parameter.path)
     ]
     return Calibration(

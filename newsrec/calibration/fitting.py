@@ -14,7 +14,7 @@ An interval holds two kinds of chance, carried over by J^-1: among the readers o
 worlds, as the log is of one world with its own articles and tastes: Student's, with the spread of those several worlds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -101,7 +101,7 @@ def fit(
     """
     turned = [knob for knob in knobs(frame) if knob.moment not in aim.refusals]
     if not turned:
-        raise CannotCalibrate("the log tells no parameter: " + "; ".join(sorted(set(aim.refusals.values()))))
+        raise CannotCalibrate("the log tells no parameter: " + _reasons(knobs(frame), aim.refusals))
     worlds = _Worlds(frame, turned, observed.only_clicked, fitting, progress)
     target = aim.of([knob.moment for knob in turned])
     start = np.array([knob.scale.free(value_of(frame, knob.parameter)) for knob in turned])
@@ -126,6 +126,14 @@ def fit(
         readers, matched = aim.readers[knob.moment], bool(least[p] <= last[p] <= most[p])
         fitted.append(Fitted(knob.parameter, bounded(x[p]), bounded(low[p]), bounded(high[p]), readers, matched))
     return Fit(fitted, judged, {turned[p].parameter: NO_ANSWER for p in np.flatnonzero(~told)})
+
+
+def _reasons(refused: Sequence[Knob], refusals: dict[str, str]) -> str:
+    """Why there is no moment for any of ``refused``, each reason once and behind the parameters that it is about."""
+    about: dict[str, list[str]] = {}
+    for knob in refused:
+        about.setdefault(refusals[knob.moment], []).append(knob.parameter)
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in about.items())
 
 
 class _Worlds:

@@ -10,12 +10,12 @@ from rich.console import Group
 from rich.table import Table
 
 from newsrec.calibration.comparison import Calibration
-from newsrec.calibration.fitting import Fitted
 from newsrec.calibration.plots import curves
 from newsrec.config import to_mapping
 from newsrec.evaluation.log_statistics import Statistic, distance, inside, points_inside
 from newsrec.files import whole_directory
 from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.parameters import Estimate
 
 WORLD, REPORT, CURVES, FIGURES = "world.toml", "report.md", "curves.png", "calibration.json"
 STATISTICS = ("statistic", "log", "interval", "readers", "rows", "simulator", "distance", "inside")
@@ -49,16 +49,15 @@ def tables(calibration: Calibration) -> Group:
 
 def to_toml(source: str, calibration: Calibration) -> str:
     """What differs from the defaults, with how it is known; ``newsrec simulate --config`` takes it."""
-    found = {fitted.parameter: fitted for fitted in calibration.fitted}
-    lines = [f"# Fitted to {' '.join(source.split())}"]
-    tables: dict[str, list[str]] = {"": []}
+    estimates, tables = _estimates(source, calibration), dict[str, list[str]]({"": []})
+    known = dict.fromkeys((estimate.parameter for estimate in estimates), "estimated")
+    known |= dict.fromkeys(calibration.read_off, "read off the log")
     for path, value in _differences(to_mapping(calibration.config), to_mapping(SimulationConfig())):
         table, _, name = path.rpartition(".")
-        origin = _origin(path, found, calibration)
-        tables.setdefault(table, []).append(f"{name} = {_literal(value)}  # {origin}")
-    for table, rows in tables.items():
-        lines += [f"\n[{table}]"] * bool(table) + rows
-    return "\n".join(lines) + "\n"
+        tables.setdefault(table, []).append(f"{name} = {_literal(value)}  # {known.get(path, 'given')}")
+    tables[""] += ["estimated = [", *(f"  {_inline(to_mapping(estimate))}," for estimate in estimates), "]"]
+    sections = ["\n".join([f"[{table}]"] * bool(table) + rows) for table, rows in tables.items()]
+    return f"# Fitted to {' '.join(source.split())}\n" + "\n\n".join(sections) + "\n"
 
 
 def to_markdown(source: str, calibration: Calibration) -> str:
@@ -160,16 +159,23 @@ def _differences(values: dict[str, Any], defaults: dict[str, Any], prefix: str =
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _differences(value, defaults[name], f"{prefix}{name}.")
-        elif value != defaults[name]:
+        elif value != defaults[name] and name != "estimated":
             yield prefix + name, value
 
 
-def _origin(path: str, found: dict[str, Fitted], calibration: Calibration) -> str:
-    if path in found:
-        fitted = found[path]
-        share = f"{calibration.confidence:.0%}"
-        return f"estimated, {share} {fitted.low:.3g} to {fitted.high:.3g}, {fitted.readers:,} readers"
-    return "read off the log" if path in calibration.read_off else "given"
+def _estimates(source: str, calibration: Calibration) -> list[Estimate]:
+    """Those of this log, and what others had told of the world before."""
+    found = [
+        Estimate(*fitted[:4], calibration.confidence, fitted.readers, " ".join(source.split()))
+        for fitted in calibration.fitted
+    ]
+    new = {estimate.parameter for estimate in found}
+    return found + [estimate for estimate in calibration.config.estimated if estimate.parameter not in new]
+
+
+def _inline(values: dict[str, Any]) -> str:
+    """A TOML table on one line."""
+    return "{" + ", ".join(f"{name} = {_literal(value)}" for name, value in values.items()) + "}"
 
 
 def _literal(value: Any) -> str:

@@ -12,7 +12,15 @@ from newsrec.simulator.bots import BotConfig
 from newsrec.simulator.cascade import CascadeConfig
 from newsrec.simulator.hazard import HazardConfig
 from newsrec.simulator.identity import READER_BITS
-from newsrec.simulator.parameters import COUNT, NOT_NEGATIVE, assumed, chosen, refuse_impossible
+from newsrec.simulator.parameters import (
+    COUNT,
+    NOT_NEGATIVE,
+    Estimate,
+    assumed,
+    chosen,
+    parameters,
+    refuse_impossible,
+)
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.self_exciting import SelfExcitingConfig
 from newsrec.simulator.shocks import ShockConfig
@@ -56,6 +64,7 @@ class SimulationConfig:
     self_exciting: SelfExcitingConfig = field(default_factory=SelfExcitingConfig)
     bots: BotConfig = field(default_factory=BotConfig)
     arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
+    estimated: tuple[Estimate, ...] = chosen((), "which of the values a log told, and how well")
 
     def __post_init__(self) -> None:
         refuse_impossible(self)
@@ -76,6 +85,10 @@ class SimulationConfig:
             raise ValueError(f"start is {self.start!r}, expected a day such as 2024-03-04") from None
         if not 1971 <= year <= 2100:
             raise ValueError(f"start is {self.start}, expected a year from 1971 to 2100")
+        claims = {claim.path for claim in parameters(self) if claim.origin == "assumed"}
+        for estimate in self.estimated:
+            if estimate.parameter not in claims:
+                raise ValueError(f"estimated names {estimate.parameter}, expected a parameter that else is assumed")
 
     @property
     def start_time(self) -> int:

@@ -1,14 +1,15 @@
 """Parameters of a simulated world: each says what it means, what it can be, and where its value comes from.
 
 A field of a configuration is either *set* (how much is simulated; no claim about readers) or a claim about readers and
-newsrooms, which is *assumed* until a log tells otherwise. The marks stand in the fields' metadata, so that the table in
-the documentation is made of them.
+newsrooms, which is *assumed* until a log tells otherwise: a world that was fitted to one carries an ``Estimate`` for
+each parameter that the log told. The marks stand in the fields' metadata, so that the table in the documentation is
+made of them.
 """
 
 import dataclasses
 import math
-import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -30,13 +31,37 @@ BETWEEN = Range("a value in (0, 1)", lambda x: 0 < x < 1)
 COUNT = Range("1 or more", lambda x: x >= 1)
 
 
+UNITS = {"seconds": "s", "minutes": "min", "hours": "h", "days": "d", "reads": "reads", "words": "words"}
+"""By the last word of a name."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How a log told a parameter."""
+
+    parameter: str
+    """Its path, such as ``population.patience``."""
+    value: float
+    low: float
+    high: float
+    confidence: float
+    """Of the interval from ``low`` to ``high``."""
+    readers: int
+    """By whom it was told."""
+    log: str
+
+
 class Parameter(NamedTuple):
     """One field of a configuration or of one nested in it."""
 
     path: str
     value: Any
+    unit: str
+    """Empty for counts, shares and other numbers without one."""
     origin: str
+    """``set``, ``assumed`` or ``estimated``."""
     meaning: str
+    estimate: Estimate | None = None
 
 
 def assumed(value: T, meaning: str, within: Range = ANY) -> T:
@@ -57,20 +82,36 @@ def refuse_impossible(config: Any) -> None:
             raise ValueError(f"{field.name} is {value}, expected {within.expected}")
 
 
-def parameters(config: type, prefix: str = "") -> Iterator[Parameter]:
-    """All fields of the dataclass ``config`` and of the dataclasses in it, with their defaults.
+def parameters(config: Any, estimated: Sequence[Estimate] = ()) -> Iterator[Parameter]:
+    """All fields of the dataclass ``config`` and of the dataclasses in it, with their values.
 
-    Raises ValueError for a field that does not say where its value comes from.
+    What is ``estimated`` is marked so where the configuration still has the value that was. Raises ValueError for a
+    field that does not say where its value comes from.
     """
-    hints = typing.get_type_hints(config)
-    for field in dataclasses.fields(config):
-        path = prefix + field.name
-        if dataclasses.is_dataclass(hints[field.name]):
-            yield from parameters(typing.cast(type, hints[field.name]), f"{path}.")
-        elif "origin" not in field.metadata:
+    of_path = {estimate.parameter: estimate for estimate in estimated}
+    for path, field, value in _leaves(config):
+        if "origin" not in field.metadata:
             raise ValueError(f"{path} has no origin, expected assumed(...) or chosen(...)")
+        origin, estimate = field.metadata["origin"], of_path.get(path)
+        if estimate is not None and estimate.value == value:
+            origin = "estimated"
         else:
-            yield Parameter(path, field.default, field.metadata["origin"], field.metadata["meaning"])
+            estimate = None
+        yield Parameter(path, value, _unit(field.name), origin, field.metadata["meaning"], estimate)
+
+
+def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field, Any]]:
+    for field in dataclasses.fields(config):
+        path, value = prefix + field.name, getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _leaves(value, f"{path}.")
+        else:
+            yield path, field, value
+
+
+def _unit(name: str) -> str:
+    _, per, each = name.rpartition("per_")
+    return f"per {each}" if per else UNITS.get(name.rpartition("_")[2], "")
 
 
 def _field(value: T, meaning: str, within: Range | None, origin: str) -> T:

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from newsrec.calibration.knobs import LAWS, OF_RESPONSE, REASONS, knobs, reason
 from newsrec.calibration.moments import GROUPS
 from newsrec.datasets import mind
 from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.parameters import parameters
+from newsrec.simulator.parameters import Estimate, parameters
 from newsrec.simulator.rollout import simulate
 
 PLAIN = {"bots": 0.0, "cookie_clearers": 0.0}
@@ -82,7 +83,7 @@ def test_what_stands_in_the_log_is_read_off(calibration: Calibration) -> None:
 def test_every_claim_of_the_world_is_fitted_or_assumed_with_a_reason(calibration: Calibration) -> None:
     told = {found.parameter for found in calibration.fitted} | set(calibration.read_off)
     assert not told & set(calibration.assumed)
-    claims = {claim.path for claim in parameters(SimulationConfig) if claim.origin == "assumed"}
+    claims = {claim.path for claim in parameters(SimulationConfig()) if claim.origin == "assumed"}
     idle = {path for path in claims if path.partition(".")[0] in ("cascade", "self_exciting")}
     assert claims - idle == (told | set(calibration.assumed)) & claims
     assert calibration.assumed["elasticity"].startswith("what readers felt is in no log")
@@ -106,6 +107,12 @@ def test_the_written_world_is_simulated_as_it_is_and_says_how_it_is_known(
     assert (again.days, again.readers) == (calibration.config.days, calibration.config.readers)
     text = (out / "world.toml").read_text()
     assert text.startswith("# Fitted to events:log\n")
+    known = {claim.path: claim.estimate for claim in parameters(again, again.estimated) if claim.estimate}
+    assert set(known) == {found.parameter for found in calibration.fitted}
+    (stay,) = (found for found in calibration.fitted if found.parameter == "population.patience")
+    assert known["population.patience"] == Estimate(
+        "population.patience", *(float(f"{x:.4g}") for x in stay[1:4]), 0.95, stay.readers, "events:log"
+    )
     assert "late_share = " in text
     assert "readers" not in tomllib.loads(text).get("population", {})
     line = next(line for line in text.splitlines() if line.startswith("days = "))
@@ -130,25 +137,48 @@ def test_a_log_that_tells_nothing_is_refused_with_all_reasons(real_data: Callabl
     with pytest.raises(CannotCalibrate) as refused:
         calibrate(log, SimulationConfig(), FittingConfig(draws=2))
     for part in (
+        "the log tells no parameter: population.visits_per_day, population.activity_spread, population.patience, ",
         "323 of 4,637 readers have a second session: the log is a sample of visits",
-        "needs at least 30 readers with a dwell, found 0",
+        "utility.dwell_seconds, utility.dwell_spread: needs at least 30 readers with a dwell, found 0",
         "100% of the slates have a click: the log left the others out",
     ):
         assert part in str(refused.value)
+
+
+def test_what_an_earlier_log_told_is_kept_beside_what_this_one_tells(calibration: Calibration) -> None:
+    earlier = [Estimate(name, 0.5, 0.4, 0.6, 0.95, 50, "earlier") for name in ("cascade.haste", "population.patience")]
+    carried = calibration._replace(config=replace(calibration.config, estimated=tuple(earlier)))
+    again = configs.from_mapping(SimulationConfig, tomllib.loads(report.to_toml("events:later", carried)))
+    logs = {estimate.parameter: estimate.log for estimate in again.estimated}
+    assert logs["cascade.haste"] == "earlier"
+    assert logs["population.patience"] == "events:later"
+
+
+def test_a_log_of_few_readers_says_how_many_each_parameter_needs() -> None:
+    """Twelve readers with two sessions each, who click and dwell."""
+    few = {**BASE, "readers": 12, "days": 3, "population": {**PLAIN, "visits_per_day": 3.0, "activity_spread": 0.1}}
+    with pytest.raises(CannotCalibrate) as refused:
+        calibrate(simulate(world(few)), world(BASE), FittingConfig(draws=2))
+    about = dict(reversed(part.rsplit(": ", 1)) for part in str(refused.value).split("; "))
+    assert about["needs at least 20 readers with a second session, found 12"].endswith(
+        "population.visits_per_day, population.activity_spread"
+    )
+    assert about["needs at least 30 readers with a dwell, found 12"] == "utility.dwell_seconds, utility.dwell_spread"
+    assert about["needs at least 30 readers with a slate, found 12"] == "utility.position_bias"
 
 
 @pytest.mark.parametrize("law", OF_RESPONSE)
 def test_knobs_turn_parameters_that_exist_by_moments_that_are_measured(law: str) -> None:
     config = world({"response_family": law})
     measured = {name for group in GROUPS for name in group.names}
-    claims = {claim.path: claim.value for claim in parameters(SimulationConfig)}
+    claims = {claim.path: claim.value for claim in parameters(SimulationConfig())}
     for knob in knobs(config):
         assert knob.moment in measured
         assert knob.scale.bounded(knob.scale.free(claims[knob.parameter])) == pytest.approx(claims[knob.parameter])
 
 
 def test_reasons_are_of_parameters_that_exist() -> None:
-    paths = {claim.path for claim in parameters(SimulationConfig)}
+    paths = {claim.path for claim in parameters(SimulationConfig())}
     names = paths | {path.partition(".")[0] for path in paths}
     assert set(REASONS) <= names
     assert {table for tables in LAWS.values() for table in tables} <= names

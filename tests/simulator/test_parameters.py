@@ -10,7 +10,15 @@ from newsrec import config as configs
 from newsrec.config import InvalidConfig
 from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.parameters import POSITIVE, Parameter, assumed, chosen, parameters, refuse_impossible
+from newsrec.simulator.parameters import (
+    POSITIVE,
+    Estimate,
+    Parameter,
+    assumed,
+    chosen,
+    parameters,
+    refuse_impossible,
+)
 from newsrec.simulator.self_exciting import SelfExciting
 from newsrec.simulator.world import World
 
@@ -26,6 +34,8 @@ class Inner:
 @dataclass(frozen=True)
 class Outer:
     size: int = chosen(3, "how many")
+    pause_seconds: float = assumed(1.5, "of silence")
+    words_per_second: float = assumed(3.5, "of speech")
     inner: Inner = field(default_factory=Inner)
 
 
@@ -36,22 +46,40 @@ class Silent:
 
 
 def test_parameters_are_those_of_the_whole_tree() -> None:
-    assert list(parameters(Outer)) == [
-        Parameter("size", 3, "set", "how many"),
-        Parameter("inner.speed", 2.0, "assumed", "of light"),
+    assert list(parameters(Outer())) == [
+        Parameter("size", 3, "", "set", "how many"),
+        Parameter("pause_seconds", 1.5, "s", "assumed", "of silence"),
+        Parameter("words_per_second", 3.5, "per second", "assumed", "of speech"),
+        Parameter("inner.speed", 2.0, "", "assumed", "of light"),
     ]
+
+
+def test_what_a_log_told_is_estimated_until_the_value_is_another() -> None:
+    told = Estimate("inner.speed", 7.0, 5.5, 8.25, 0.95, 31, "a log")
+    (speed,) = (p for p in parameters(Outer(inner=Inner(7.0)), [told]) if p.path == "inner.speed")
+    assert (speed.value, speed.origin, speed.estimate) == (7.0, "estimated", told)
+    (speed,) = (p for p in parameters(Outer(inner=Inner(7.5)), [told]) if p.path == "inner.speed")
+    assert (speed.value, speed.origin, speed.estimate) == (7.5, "assumed", None)
+
+
+@pytest.mark.parametrize("name", ["population.height", "readers"])
+def test_an_estimate_of_what_is_no_claim_is_refused(name: str) -> None:
+    """Height is no parameter, and how many readers are simulated is not for a log to tell."""
+    told = {"parameter": name, "value": 1.0, "low": 0.5, "high": 2.0, "confidence": 0.95, "readers": 3, "log": "a log"}
+    with pytest.raises(InvalidConfig, match=f"estimated names {name}, expected a parameter that else is assumed"):
+        configs.from_mapping(SimulationConfig, {"estimated": [told]})
 
 
 def test_a_field_without_an_origin_is_found() -> None:
     with pytest.raises(ValueError, match=r"weight has no origin"):
-        list(parameters(Silent))
+        list(parameters(Silent()))
 
 
 def test_every_parameter_of_a_world_has_an_origin_and_a_meaning() -> None:
-    found = {p.path: p for p in parameters(SimulationConfig)}
+    found = {p.path: p for p in parameters(SimulationConfig())}
     assert found["readers"].origin == "set"
     assert found["newsroom.clickbait"] == Parameter(
-        "newsroom.clickbait", 0.25, "assumed", "mean clickbait; most articles have little and a few much"
+        "newsroom.clickbait", 0.25, "", "assumed", "mean clickbait; most articles have little and a few much"
     )
     assert {p.origin for p in found.values()} == {"set", "assumed"}
     assert all(p.origin == "assumed" for path, p in found.items() if "." in path)
