@@ -20,7 +20,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from newsrec.config import InvalidConfig
-from newsrec.event_tables import ARTICLES, FEEDBACK, METADATA, QUARANTINE, RECOMMENDATIONS, records, scan
+from newsrec.event_tables import ARTICLES, FEEDBACK, METADATA, PROBE, QUARANTINE, RECOMMENDATIONS, records, scan
 from newsrec.events import SCHEMAS, EventLog, InvalidEvents
 
 LOCK_SECONDS = 30
@@ -196,6 +196,17 @@ class EventDatabase:
         waiting = sa.select(QUARANTINE).order_by("received_at", "event_id")
         with self._transaction("read") as connection:
             return [dict(row) for row in connection.execute(waiting).mappings()]
+
+    def check_writable(self) -> None:
+        """Nothing where a row can be stored; else the database's error, as for a full or a read-only disk.
+
+        The row goes into a new table, which is dropped in the same transaction: that takes a page that the database
+        has not had, as events do, where overwriting a row goes on for long on a full disk.
+        """
+        with self._transaction("write") as connection:
+            PROBE.create(connection, checkfirst=False)
+            connection.execute(PROBE.insert(), {"stored": True})
+            PROBE.drop(connection, checkfirst=False)
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[sa.Connection]:

@@ -24,6 +24,8 @@ from serving.online_store import EVENT_LOG_FAILURES, STORE_FAILURES, SWEEP_SECON
 from serving.refusals import BodyLimit, answer_refusals
 from serving.schema import MAX_BODY_BYTES, ArticleBatch, ArticlesAnswer, FeedbackAnswer, FeedbackBatch, Identifier
 
+WRITE_CHECK_MICROSECONDS = 1_000_000
+"""How long readiness relies on one successful write."""
 FEEDBACK = Counter("newsrec_feedback", "Feedback events by what became of them", ["outcome"])
 ARTICLES = Counter("newsrec_articles", "Articles that were published, changed or withdrawn", ["what"])
 
@@ -49,6 +51,7 @@ class Sweeper(threading.Thread):
 def create_app(backends: Backends) -> FastAPI:
     """The collector's routes."""
     store, database, clock, histories = backends.store, backends.database, backends.clock, Histories(backends)
+    written = 0
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -102,6 +105,11 @@ def create_app(backends: Backends) -> FastAPI:
 
     @app.get("/healthz")
     def healthz() -> dict[str, int]:
+        nonlocal written
+        now = clock()
+        if abs(now - written) >= WRITE_CHECK_MICROSECONDS:
+            database.check_writable()
+            written = now
         return {"quarantined": database.quarantine_size()}
 
     @app.get("/metrics", response_class=Response)

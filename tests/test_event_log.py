@@ -22,6 +22,7 @@ from newsrec.config import InvalidConfig
 from newsrec.event_log import UNKNOWN_REQUEST, AppendResult, EventDatabase
 from tests.conftest import ROOT, unavailable
 from tests.event_rows import NOON, article, event, recommendation
+from tests.full_disk import full
 
 
 def stored(database: EventDatabase) -> dict[str, tuple[str, int]]:
@@ -401,6 +402,7 @@ WORKER = """
 import sys
 from newsrec.event_log import EventDatabase
 from tests.event_rows import NOON, article, event, recommendation
+from tests.full_disk import full
 print("ready", flush=True)
 sys.stdin.readline()
 database = EventDatabase(sys.argv[1])
@@ -477,6 +479,21 @@ def test_no_event_stays_in_quarantine_when_it_races_with_its_recommendation(url:
     database = EventDatabase(url)
     assert database.quarantine_size() == 0
     assert set(stored(database)) == {f"e{n}" for n in range(80)}
+    database.close()
+
+
+def test_asking_whether_it_takes_writes_leaves_nothing_behind(database: EventDatabase) -> None:
+    tables = sa.inspect(database.engine).get_table_names()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: database.check_writable(), range(8)))
+    assert sa.inspect(database.engine).get_table_names() == tables
+
+
+def test_a_full_database_does_not_take_writes_until_there_is_room(tmp_path: Path) -> None:
+    database = EventDatabase(f"sqlite:///{tmp_path}/events.db")
+    with full(database), pytest.raises(sa.exc.OperationalError, match="database or disk is full"):
+        database.check_writable()
+    database.check_writable()
     database.close()
 
 

@@ -127,22 +127,30 @@ def test_a_full_volume_under_postgres(site: Site) -> None:
 
 
 def full_and_free_again(collector: Container, owner: Container) -> None:
-    """While /data of ``owner`` is full ``collector`` stores nothing and says so; all that it acknowledged is there."""
+    """While /data of ``owner`` is full ``collector`` is not ready, stores nothing and says so; what it took is there."""
     wait_for(lambda: is_ready(collector))
     first, second = batch(), batch()
     stored = {"accepted": 0, "repeated": 0, "quarantined": len(first), "history": "updated"}  # waits for its slate
     assert report(collector, first).json() == stored
-    filled = owner.exec_run(["python3", "-c", FILL])
-    assert filled.output.decode().strip() == "No space left on device"
+    fill(owner)
+    wait_for(lambda: not is_ready(collector))
     refused = report(collector, second)
     assert refused.status_code == 503
     assert refused.json() == {"error": "the event log does not answer; nothing was stored, send it again"}
-    (why,) = [line for line in log_lines(collector) if "the event log does not answer" in line]
-    assert "full" in why or "No space left on device" in why
+    reasons = [line for line in log_lines(collector) if "the event log does not answer" in line]
+    assert reasons
+    assert all("full" in why or "No space left on device" in why for why in reasons)
     assert owner.exec_run(["rm", "/data/ballast"]).exit_code == 0
+    wait_for(lambda: is_ready(collector))  # before anything is sent
     assert report(collector, second).json() == stored
     assert report(collector, first + second).json() == {**stored, "repeated": 2 * len(first), "quarantined": 0}
     assert stray_lines(collector) == []
+
+
+def fill(container: Container) -> None:
+    """Leave no room in /data."""
+    filled = container.exec_run(["python3", "-c", FILL])
+    assert filled.output.decode().strip() == "No space left on device"
 
 
 def batch() -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from serving.live_articles import LiveArticles
 from serving.predictor import Predictor
 from serving.recommend import ServingConfig
 from serving.server import NotReady
+from tests.full_disk import full
 from tests.serving.conftest import Site, clock, wait_for
 
 READER, KEY = "ann@example.org", b"a secret of the site"
@@ -128,3 +129,27 @@ def test_without_the_event_log_nothing_is_answered_that_was_not_logged(
     assert answer.json() == {"error": "the event log does not answer; nothing was stored, send it again"}
     lines = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
     assert lines == {"the event log does not answer: no such table: recommendations"}  # no statement, no reader
+
+
+def test_the_collector_is_ready_only_while_the_event_log_takes_writes(both: Both) -> None:
+    with full(both.backends.database):
+        health = both.collector.get("/healthz")
+        assert health.status_code == 503
+        assert health.json() == {"error": "the event log does not answer; nothing was stored, send it again"}
+    assert both.collector.get("/healthz").json() == {"quarantined": 0}
+
+
+def test_readiness_writes_once_a_second_however_often_it_is_asked(both: Both) -> None:
+    start, written, counts = clock(), [], []
+    moments = iter([start, start, start + 999_999, start + 1_000_000, start + 1_000_001, start + 2_500_000])
+    app = create_app(both.backends._replace(clock=lambda: next(moments)))
+
+    def record(connection: Any, cursor: Any, statement: str, *_: object) -> None:
+        written.extend([statement] if statement.startswith("INSERT INTO write_probe") else [])
+
+    sa.event.listen(both.backends.database.engine, "before_cursor_execute", record)
+    with TestClient(app) as collector:
+        for _ in range(6):
+            assert collector.get("/healthz").status_code == 200
+            counts.append(len(written))
+    assert counts == [1, 1, 1, 2, 2, 3]
