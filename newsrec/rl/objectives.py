@@ -123,3 +123,26 @@ def distillation_loss(student: Tensor, teacher: Tensor, mask: Tensor, temperatur
     kept = mask[rows]
     difference = torch.where(kept, theirs.exp() * (theirs.masked_fill(~kept, 0.0) - ours.masked_fill(~kept, 0.0)), 0.0)
     return temperature**2 * difference.sum() / rows.sum().clamp(min=1)
+
+
+def long_term_reward(
+    reward: Tensor, visit_end: Tensor, returned: Tensor, expected: Tensor, click_weight: float, return_weight: float
+) -> Tensor:
+    """[B] ``click_weight reward + return_weight (returned - expected)``, the second term at visit ends alone.
+
+    Arguments [B] as in ``Transitions``; ``click_weight`` in clicks a click, ``return_weight`` in clicks a visit that
+    habit did not predict. Habit alone adds 0 on average (``newsrec.habit``), so frequent readers are not rewarded for
+    being frequent.
+    """
+    return click_weight * reward + return_weight * (returned - expected) * visit_end
+
+
+def best_slate(added: Tensor, mask: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """The slate with the largest sum of ``added`` [B, C] in ``places`` [B]: positions [B, K] and their mask [B, K].
+
+    Where articles are clicked independently, the best slate is the K largest (SlateQ, Ie et al. 2019, top-K). Nothing
+    that ``mask`` [B, C] leaves out is chosen.
+    """
+    most = min(int(places.max()) if len(places) else 0, added.shape[1])
+    chosen = added.masked_fill(~mask, -torch.inf).topk(most, 1).indices  # [B, K]
+    return chosen, torch.arange(most) < torch.minimum(places, mask.sum(1))[:, None]

@@ -162,3 +162,23 @@ def test_distillation_by_hand_and_zero_for_a_student_that_knows_all() -> None:
     loss.backward()
     torch.testing.assert_close(student.grad, torch.tensor([[0.25, -0.25, 0.0], [0.0, 0.0, 0.0]]))
     assert objectives.distillation_loss(teacher + 2.0, teacher, mask, 2.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_long_term_reward_by_hand() -> None:
+    """Two clicks and a return against .25 expected; no click at the end of a visit after which nobody came; within a
+    visit what came after it is not counted."""
+    reward, visit_end = torch.tensor([2.0, 0.0, 1.0]), torch.tensor([True, True, False])
+    returned, expected = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.25, 0.5, 0.25])
+    found = objectives.long_term_reward(reward, visit_end, returned, expected, 0.5, 4.0)
+    assert found.tolist() == [0.5 * 2.0 + 4.0 * 0.75, -2.0, 0.5]
+
+
+def test_the_best_slate_by_hand() -> None:
+    added = torch.tensor([[0.1, 0.7, 0.4], [-0.2, -0.1, 9.0], [1.0, 2.0, 3.0]])
+    mask = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
+    chosen, kept = objectives.best_slate(added, mask, torch.tensor([2, 2, 0]))
+    assert chosen[:2].tolist() == [[1, 2], [1, 0]]
+    assert kept.tolist() == [[True, True], [True, True], [False, False]]
+    _, kept = objectives.best_slate(added, mask, torch.tensor([5, 5, 1]))
+    assert kept.tolist() == [[True, True, True], [True, True, False], [True, False, False]]
+    assert objectives.best_slate(added, mask, torch.tensor([0, 0, 0]))[1].shape == (3, 0)
