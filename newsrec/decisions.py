@@ -139,15 +139,30 @@ class Decisions:
         """The same decisions, each with the rewards of ``steps`` of them and the successor behind these.
 
         ``reward`` is the discounted sum, ``discount`` the product; an open story counts as far as it was seen (Sutton
-        and Barto 2018, section 7.1).
+        and Barto 2018, section 7.1). Where a visit ends within these steps, ``returned`` and ``expected`` are the
+        discounted sums over the visits that do, and ``visit_end`` says so; elsewhere they stay.
         """
-        reward, discount, row = self.reward.astype(np.float64), self.discount.astype(np.float64), self.next_row
+        if steps == 1:
+            return self
+        own = np.stack([self.reward, self.returned * self.visit_end, self.expected * self.visit_end]).astype(np.float64)
+        sums, discount, row = own, self.discount.astype(np.float64), self.next_row  # [3, N], [N], [N]
+        ends = self.visit_end
         for _ in range(steps - 1):
             further = row >= 0
-            reward = np.where(further, reward + discount * self.reward[row], reward)
+            sums = np.where(further, sums + discount * own[:, row], sums)
+            ends = ends | (further & self.visit_end[row])
             discount = np.where(further, discount * self.discount[row], discount)
             row = np.where(further, self.next_row[row], row)
-        return replace(self, reward=reward.astype(np.float32), discount=discount.astype(np.float32), next_row=row)
+        reward, returned, expected = sums.astype(np.float32)
+        return replace(
+            self,
+            reward=reward,
+            discount=discount.astype(np.float32),
+            next_row=row,
+            visit_end=ends,
+            returned=np.where(ends, returned, self.returned),
+            expected=np.where(ends, expected, self.expected),
+        )
 
     def numbered_by(self, catalogue: Catalogue) -> "Decisions":
         """The same decisions as a policy trained on ``catalogue`` must see them.

@@ -1,6 +1,7 @@
 """Batches, pools and splits of a log of five decisions, each number worked out by hand."""
 
 import math
+from dataclasses import replace
 from itertools import chain, pairwise
 from typing import Any
 
@@ -165,6 +166,18 @@ def test_two_steps_by_hand(decisions: Decisions) -> None:
     discounts = [CUBE_ROOT * ROOT, 0.5 * worth[4], ROOT * worth[3], worth[3], worth[4]]
     assert two.discount.tolist() == pytest.approx(discounts)
     assert np.array_equal(decisions.n_step(1).reward, decisions.reward)
+
+
+def test_two_steps_hold_the_returns_after_the_visits_that_end_within_them(decisions: Decisions) -> None:
+    """u comes back after the first visit and after the second; v comes back once, and its last visit is open."""
+    two, own = decisions.n_step(2), decisions.expected
+    assert two.returned.tolist() == pytest.approx([1.0 + CUBE_ROOT, 1.0, 1.0, 0.0, 0.0])
+    assert two.expected[:3].tolist() == pytest.approx(
+        [own[0] + CUBE_ROOT * own[2], own[1] + 0.5 * own[4], own[2] + ROOT * own[3]]
+    )
+    within = replace(decisions, visit_end=np.array([False, True, False, True, True])).n_step(2)
+    assert within.visit_end.tolist() == [False, True, True, True, True]
+    assert within.returned.tolist() == [1.0, 1.0, 0.0, 0.0, 0.0], "of the last visit alone; row 0 keeps its own"
 
 
 def equal(ours: Any, theirs: Any, row: int, other: int) -> bool:
