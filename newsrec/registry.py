@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 
 from newsrec.baselines import matrix_factorization, popularity, transformer
+from newsrec.rl import dqn
 
 
 class Entry(NamedTuple):
@@ -26,4 +27,5 @@ REGISTRY = {
         matrix_factorization.MatrixFactorizationLearner,
     ),
     "transformer": Entry(transformer.Config, transformer.TransformerPolicy, transformer.TransformerLearner),
+    "dqn": Entry(dqn.Config, dqn.DQNPolicy, dqn.DQNLearner, long_term=True),
 }
