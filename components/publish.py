@@ -6,8 +6,10 @@ from components import component
 
 
 @component
-def publish(winner: dsl.Input[dsl.Model], releases: str, incumbent: str, run: str, storage: str, service: str) -> str:
+def publish(
+    winner: dsl.Input[dsl.Model], releases: str, incumbent: str, run: str, job: str, storage: str, service: str
+) -> str:
     """Publish under an immutable version, unless the release is no longer ``incumbent``; returns the version."""
     from newsrec import deployment
 
-    return deployment.publish_to(releases, winner.path, incumbent, run, storage, service)
+    return deployment.publish_to(releases, winner.path, incumbent, f"{run}/{job}", storage, service)

@@ -3,7 +3,7 @@
     ROOT/versions/VERSION/       an artefact, never changed
     ROOT/published/VERSION.json  the release as it was when that version was published last
     ROOT/CURRENT                 the release that is served: version, the one before it, run, how far its events went
-    ROOT/runs.jsonl              how each run ended
+    ROOT/runs.jsonl              how each run ended, under the name that its release has
 
 A run says which release it was compared with; when another one is current by then, or one from newer events, publishing
 is refused and nothing changes. The pointer moves last and in one step, so whatever is interrupted leaves the release
@@ -36,6 +36,7 @@ class Release:
     previous: str | None
     """What was served before it, and is again after a roll-back."""
     run: str
+    """That published it: REQUEST/JOB, the digest of what was asked for and which of its runs it was."""
     data_until: int
     """Microseconds, the newest event that its policy knows."""
     rolled_back: str | None = None

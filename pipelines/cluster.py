@@ -12,6 +12,9 @@ USER = 10001
 """Of the image."""
 Need = Literal["database", "online store", "object store", "accelerator"]
 """What a task reaches beyond the volume that all have."""
+JOB = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+"""Of the runs of one request, such as those of a schedule, the one at hand: Kubeflow's id, for which it looks in an
+argument that is this and nothing else."""
 _NAME = "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _LABEL = re.compile(f"(?:{_NAME}/)?{_NAME}=(?:{_NAME})?")
 """One of a node, as Kubernetes allows it; its value may be empty."""

@@ -11,11 +11,12 @@ from pipelines.feedback import feedback
 from pipelines.rollback import rollback
 from pipelines.training import training
 
-PIPELINES: Mapping[str, Callable[[ClusterConfig | None], BaseComponent]] = {
+PIPELINES: Mapping[str, Callable[..., BaseComponent]] = {
     "training": training,
     "feedback": feedback,
     "roll-back": rollback,
 }
+"""Name -> what makes it for a cluster, None for this machine, and perhaps for one run of it (JOB)."""
 
 
 def compile_to(directory: str | Path, cluster: ClusterConfig) -> list[Path]:

@@ -20,13 +20,13 @@ from components.observe import observe
 from components.report import report
 from components.resolve import resolve
 from components.roll_back import roll_back
-from pipelines.cluster import ClusterConfig, place
+from pipelines.cluster import JOB, ClusterConfig, place
 from pipelines.policy_training import Request, policy_training
 
 
-def feedback(cluster: ClusterConfig | None) -> BaseComponent:
+def feedback(cluster: ClusterConfig | None, job: str = JOB) -> BaseComponent:
     """The daily pipeline, for ``cluster`` or (None) for this machine."""
-    train_and_publish = policy_training(cluster)
+    train_and_publish = policy_training(cluster, job)
 
     @dsl.pipeline(name="newsrec-feedback", description="A day's events to features, and to a retraining or roll-back.")
     def newsrec_feedback(
@@ -43,7 +43,7 @@ def feedback(cluster: ClusterConfig | None) -> BaseComponent:
         service: str,
         run: str,
     ):
-        with dsl.ExitHandler(place(report(run=run, releases=releases), cluster, cached=False)):
+        with dsl.ExitHandler(place(report(run=run, job=job, releases=releases), cluster, cached=False)):
             start = place(resolve(releases=releases, source=source, until=until), cluster, "database", cached=False)
             incumbent, moment = start.outputs["incumbent"], start.outputs["until"]
             log = ingest(source=source, timezone=timezone, simulation="{}", data=start.outputs["data"], code=code)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -111,6 +112,8 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
     runs.mkdir(parents=True, exist_ok=True)
     before = set(runs.iterdir())
     log = root / f"{arguments['run']}.log"
+    job = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    recorded = partial(record_run, arguments["releases"], f"{arguments['run']}/{job}")
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(runs),
@@ -121,14 +124,14 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
     console = console or Console()
     console.file = console.file  # the stream of this moment: KFP's output is redirected below
     tasks = _TaskLines(console)
-    stopped = partial(record_run, arguments["releases"], arguments["run"], "INTERRUPTED", f"see {log}")
+    stopped = partial(recorded, "INTERRUPTED", f"see {log}")
     with _ends_at_once(stopped), log.open("a", encoding="utf-8") as file, _observed(tasks, _LogFile(file)) as stream:
         try:
-            PIPELINES[name](None)(**arguments)
+            PIPELINES[name](None, job)(**arguments)
         except RuntimeError as error:
             what = tasks.failed[0] if tasks.failed else name
             message = f"task {what} failed: {stream.error or error}; the whole log is {log}"
-            record_run(arguments["releases"], arguments["run"], "FAILED", message)
+            recorded("FAILED", message)
             raise RunFailed(message) from None
     return RunResult(max(set(runs.iterdir()) - before), tasks.executed, tasks.cached, log)
 

@@ -32,8 +32,8 @@ class Request(NamedTuple):
     run: str
 
 
-def policy_training(cluster: ClusterConfig | None) -> Callable[[Any, Any, Request], None]:
-    """What a pipeline for ``cluster`` calls with its training set, its incumbent and its request.
+def policy_training(cluster: ClusterConfig | None, job: str) -> Callable[[Any, Any, Request], None]:
+    """What a pipeline of ``job`` on ``cluster`` calls with its training set, its incumbent and its request.
 
     KFP nests no pipeline that is defined while another one is, so this is called before.
     """
@@ -69,6 +69,7 @@ def policy_training(cluster: ClusterConfig | None) -> Callable[[Any, Any, Reques
                 releases=releases,
                 incumbent=incumbent,
                 run=run,
+                job=job,
                 storage=storage,
                 service=service,
             )

@@ -14,13 +14,13 @@ from components.ingest import ingest
 from components.materialize import materialize
 from components.report import report
 from components.resolve import resolve
-from pipelines.cluster import ClusterConfig, place
+from pipelines.cluster import JOB, ClusterConfig, place
 from pipelines.policy_training import Request, policy_training
 
 
-def training(cluster: ClusterConfig | None) -> BaseComponent:
+def training(cluster: ClusterConfig | None, job: str = JOB) -> BaseComponent:
     """The training pipeline, for ``cluster`` or (None) for this machine."""
-    train_and_publish = policy_training(cluster)
+    train_and_publish = policy_training(cluster, job)
 
     @dsl.pipeline(name="newsrec-training", description="A log to a served policy, through the gate.")
     def newsrec_training(
@@ -36,7 +36,7 @@ def training(cluster: ClusterConfig | None) -> BaseComponent:
         service: str,
         run: str,
     ):
-        with dsl.ExitHandler(place(report(run=run, releases=releases), cluster, cached=False)):
+        with dsl.ExitHandler(place(report(run=run, job=job, releases=releases), cluster, cached=False)):
             start = place(resolve(releases=releases, source=source, until=""), cluster, "database", cached=False)
             data = start.outputs["data"]
             log = ingest(source=source, timezone=timezone, simulation=simulation, data=data, code=code)

@@ -32,10 +32,10 @@ def test_the_winner_is_the_release(engine: docker.DockerClient, trained: Trained
     winner = artifact.load(trained.output("evaluate", "winner"))
     assert winner.name == verdict["candidate"]
     assert trained.release.version == winner.version
-    assert trained.release.run == trained.run
+    assert trained.release.run.startswith(f"{trained.run}/")
     labels = engine.images.get(IMAGE).labels
     assert winner.provenance["commit"] == labels["org.opencontainers.image.revision"]
     assert artifact.load(trained.release.directory).version == winner.version
     ledger = (trained.releases / "runs.jsonl").read_text().splitlines()
-    expected = {"run": trained.run, "state": "SUCCEEDED", "error": "", "served": winner.version}
+    expected = {"run": trained.release.run, "state": "SUCCEEDED", "error": "", "served": winner.version}
     assert [json.loads(line) for line in ledger] == [expected]

@@ -124,6 +124,15 @@ def test_a_day_rolls_back_what_it_looked_at_and_nothing_else(specs: dict) -> Non
 
 
 @pytest.mark.parametrize("name", PIPELINES)
+def test_a_run_is_told_from_others_of_its_schedule_by_kubeflows_id(specs: dict, name: str) -> None:
+    """Where a release or the ledger names a run. Kubeflow fills in an argument that is this text and nothing else."""
+    named = {n: task["inputs"]["parameters"]["job"] for n, task in graph(specs[name]) if n in ("publish", "report")}
+    assert named.keys() == ({"report"} if name == "roll-back" else {"publish", "report"})
+    for task, source in named.items():
+        assert source == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}, task
+
+
+@pytest.mark.parametrize("name", PIPELINES)
 def test_every_container_has_the_image_limits_and_retries(specs: dict, name: str) -> None:
     containers = {n: e["container"] for n, e in specs[name]["deploymentSpec"]["executors"].items()}
     for executor, container in containers.items():

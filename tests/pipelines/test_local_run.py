@@ -121,6 +121,10 @@ def test_the_same_run_again_takes_what_has_not_changed_from_the_cache(site: Site
     assert any("nothing to gain" in reason for reason in again.verdict["reasons"])
     assert "publish" not in again.executed
     assert site.served() == before
+    named = [line["run"] for line in site.ledger()]
+    assert len(set(named)) == 2
+    assert len({run.partition("/")[0] for run in named}) == 1
+    assert before.run == named[0]
     third = site.run()
     assert sorted(third.cached) == CACHED
     assert sorted(third.executed) == ["gate", "materialize", "report", "resolve"]

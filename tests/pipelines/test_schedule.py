@@ -1,13 +1,17 @@
 """The daily run: one of its name on the cluster whatever was there before, and none when it is switched off."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from newsrec.config import InvalidConfig
 from pipelines.api import ApiFailed, api, made_experiment
 from pipelines.cluster import ClusterConfig
+from pipelines.local import RunFailed, run
 from pipelines.schedule import DAILY, NAME, schedule, unschedule
 from tests.pipelines.kubeflow import Kubeflow
 
@@ -128,6 +132,21 @@ def test_other_recurring_runs_stay(kubeflow: Kubeflow) -> None:
 def test_off_when_nothing_is_on(kubeflow: Kubeflow) -> None:
     assert unschedule(kubeflow.host) == 0
     assert not kubeflow.experiments
+
+
+def test_two_runs_of_one_schedule_are_told_apart(kubeflow: Kubeflow, tmp_path: Path) -> None:
+    """Both have the arguments that Kubeflow keeps; they end early, since the log of these is not there."""
+    arguments = {**ARGUMENTS, "source": f"events:{tmp_path}/none", "releases": str(tmp_path), "storage": ""}
+    schedule(arguments, DAILY, CLUSTER, kubeflow.host)
+    (recurring,) = kubeflow.recurring.values()
+    for _ in range(2):
+        with pytest.raises(RunFailed, match="task resolve failed"):
+            run("feedback", recurring["runtime_config"]["parameters"], tmp_path / "runs", Console(quiet=True))
+    lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    first, first_again, second, second_again = (line["run"] for line in lines)  # by its last task, by the runner
+    assert (first, second) == (first_again, second_again)
+    assert first != second
+    assert {name.partition("/")[0] for name in (first, second)} == {ARGUMENTS["run"]}
 
 
 def test_a_bad_cron_is_refused_before_anything_is_sent(kubeflow: Kubeflow) -> None:
