@@ -18,7 +18,8 @@ from typing import Any
 
 from pyarrow.fs import FileType, S3FileSystem
 
-from newsrec import releases
+from newsrec import artifact, releases
+from newsrec.artifact import InvalidArtifact
 
 _LAST = "policy.json"
 _CONTAINER = "/spec/predictor/containers/0"
@@ -63,6 +64,9 @@ def deploy(root: str | Path, storage: str, service: str) -> str:
         if served is None:
             raise DeploymentFailed(f"{root} has no release, expected one to deploy; publish first")
         uri = _uri(storage, served.version)
+        found = artifact.load(served.directory).version
+        if found != served.version:
+            raise InvalidArtifact(f"{served.directory} holds {found}, expected the version that {root}/CURRENT names")
         _upload(served.directory, uri)
         _point(service, uri)
     return uri

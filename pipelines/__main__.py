@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from newsrec import config, releases
+from newsrec import config, deployment, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
 from newsrec.config import InvalidConfig
+from newsrec.deployment import DeploymentFailed
 from newsrec.ingestion import SIMULATED
 from newsrec.releases import Conflict
 from pipelines import submission
@@ -44,6 +45,8 @@ class Runs(StrEnum):
 
 
 Host = Annotated[str, typer.Option(help="URL of the Kubeflow Pipelines API, such as http://localhost:8888")]
+Api = Annotated[str, typer.Option("--host", help="URL of the Kubeflow Pipelines API, for a cluster")]
+Site = Annotated[Path | None, typer.Option("--root", help="folder of a site on this machine")]
 Cluster = Annotated[Path | None, typer.Option(help="TOML of the cluster, such as configs/clusters/kind.toml")]
 Gpu = Annotated[
     str | None,
@@ -122,10 +125,7 @@ def submit_command(
     source = source or (SIMULATED if pipeline is Trains.TRAINING else _log(site))
     wanted = Submission(source, tuple(policy or POLICIES), Path(site.root), timezone, simulation, gate, site)
     arguments = _arguments(wanted, pipeline, rules, until)
-    submitted = submit(pipeline, arguments, site, host)
-    print(f"run {submitted.run_id}\n{submitted.link}", flush=True)
-    if wait_for_it:
-        wait(submitted.run_id, host, Console())
+    _submit(pipeline, arguments, site, host, wait_for_it)
 
 
 @app.command("schedule")
@@ -157,12 +157,7 @@ def status_command(host: Host) -> None:
 
 
 @app.command("roll-back")
-def roll_back_command(
-    host: Annotated[str, typer.Option(help="URL of the Kubeflow Pipelines API, for a cluster")] = "",
-    cluster: Cluster = None,
-    root: Annotated[Path | None, typer.Option(help="folder of a site on this machine")] = None,
-    expected: Expected = "",
-) -> None:
+def roll_back_command(host: Api = "", cluster: Cluster = None, root: Site = None, expected: Expected = "") -> None:
     """Serve the release before the current one again: on a cluster (HOST), or in a folder (ROOT)."""
     if bool(host) == bool(root) or (cluster and not host):
         raise InvalidConfig("roll-back takes --host URL, with --cluster TOML where it differs, or --root DIR, not both")
@@ -171,9 +166,19 @@ def roll_back_command(
         _print_served(root)
         return
     site = config.load(ClusterConfig, cluster)
-    submitted = submit("roll-back", submission.roll_back(Path(site.root), site, expected), site, host)
-    print(f"run {submitted.run_id}\n{submitted.link}", flush=True)
-    wait(submitted.run_id, host, Console())
+    _submit("roll-back", submission.roll_back(Path(site.root), site, expected), site, host)
+
+
+@app.command("deploy")
+def deploy_command(host: Api = "", cluster: Cluster = None, root: Site = None) -> None:
+    """Bring object store and InferenceService up to CURRENT: by a run on a cluster (HOST), or from a folder (ROOT)."""
+    site = config.load(ClusterConfig, cluster)
+    if bool(host) == bool(root):
+        raise InvalidConfig("deploy takes --host URL or --root DIR, not both; --cluster TOML says what to deploy to")
+    if root:
+        print(deployment.deploy(root / "releases", site.storage, site.inference_service))
+        return
+    _submit("deploy", submission.deployment(Path(site.root), site), site, host)
 
 
 def print_observation(directory: Path, console: Console) -> None:
@@ -188,7 +193,7 @@ def print_observation(directory: Path, console: Console) -> None:
 
 def main() -> None:
     """The command ``python -m pipelines``."""
-    guarded("pipelines", app, RunFailed, ApiFailed, Conflict, InvalidArtifact)
+    guarded("pipelines", app, RunFailed, ApiFailed, Conflict, InvalidArtifact, DeploymentFailed)
 
 
 def _arguments(wanted: Submission, pipeline: str, rules: Path | None, until: str) -> dict[str, Any]:
@@ -199,6 +204,13 @@ def _arguments(wanted: Submission, pipeline: str, rules: Path | None, until: str
     if rules or until:
         raise InvalidConfig("--rules and --until are for feedback; training has no rules and takes the whole log")
     return wanted.training()
+
+
+def _submit(name: str, arguments: dict[str, Any], cluster: ClusterConfig, host: str, wait_for_it: bool = True) -> None:
+    submitted = submit(name, arguments, cluster, host)
+    print(f"run {submitted.run_id}\n{submitted.link}", flush=True)
+    if wait_for_it:
+        wait(submitted.run_id, host, Console())
 
 
 def _log(cluster: ClusterConfig) -> str:

@@ -7,6 +7,7 @@ from kfp import compiler
 from kfp.dsl.base_component import BaseComponent
 
 from pipelines.cluster import ClusterConfig
+from pipelines.deployment import deployment
 from pipelines.feedback import feedback
 from pipelines.rollback import rollback
 from pipelines.training import training
@@ -15,6 +16,7 @@ PIPELINES: Mapping[str, Callable[..., BaseComponent]] = {
     "training": training,
     "feedback": feedback,
     "roll-back": rollback,
+    "deploy": deployment,
 }
 """Name -> what makes it for a cluster, None for this machine, and perhaps for one run of it (JOB)."""
 

@@ -79,6 +79,11 @@ def roll_back(root: Path, cluster: ClusterConfig | None, expected: str = "") -> 
     return _named({"expected": expected, **_releases(root, cluster)})
 
 
+def deployment(root: Path, cluster: ClusterConfig) -> dict[str, Any]:
+    """The arguments of the pipeline ``deploy``."""
+    return _named(_releases(root, cluster))
+
+
 def code_digest(root: Path = ROOT) -> str:
     """Sixteen hex digits over every source file that a component can reach, and the versions beneath them."""
     files = [path for folder in ("newsrec", "feature_repo", "components") for path in (root / folder).rglob("*.py")]

@@ -127,7 +127,7 @@ def test_a_day_rolls_back_what_it_looked_at_and_nothing_else(specs: dict) -> Non
 def test_a_run_is_told_from_others_of_its_schedule_by_kubeflows_id(specs: dict, name: str) -> None:
     """Where a release or the ledger names a run. Kubeflow fills in an argument that is this text and nothing else."""
     named = {n: task["inputs"]["parameters"]["job"] for n, task in graph(specs[name]) if n in ("publish", "report")}
-    assert named.keys() == ({"report"} if name == "roll-back" else {"publish", "report"})
+    assert named.keys() == ({"publish", "report"} if name in TRAINS else {"report"})
     for task, source in named.items():
         assert source == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}, task
 
@@ -191,6 +191,7 @@ def test_credentials_go_to_the_tasks_that_need_them_and_no_others(specs: dict, o
         "exec-ingest": postgres,
         "exec-publish": store,
         "exec-roll-back": store,
+        "exec-deploy": store,
     }
     executors = [x for name in PIPELINES for x in specs[name]["deploymentSpec"]["executors"].items()]
     variables = {n: {e["name"]: e["value"] for e in x["container"].get("env", [])} for n, x in executors}
@@ -199,6 +200,7 @@ def test_credentials_go_to_the_tasks_that_need_them_and_no_others(specs: dict, o
         "exec-materialize": {"NEWSREC_REDIS": "redis.newsrec:6379"},
         "exec-publish": object_store,
         "exec-roll-back": object_store,
+        "exec-deploy": object_store,
     }
 
 
