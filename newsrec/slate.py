@@ -11,6 +11,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+_LEAST_LUCK = 2.0**-60
+"""What a luck of 0 counts as: no noise is infinite."""
+
 
 @dataclass(frozen=True)
 class SlateConfig:
@@ -40,21 +43,27 @@ class Slate(NamedTuple):
     """[B, K] bool, False beyond the last candidate."""
 
 
-def draw(scores: Tensor, k: int, config: SlateConfig, generator: torch.Generator | None = None) -> Slate:
+def draw(
+    scores: Tensor, k: int, config: SlateConfig, generator: torch.Generator | None = None, luck: Tensor | None = None
+) -> Slate:
     """Slates of ``k`` from ``scores`` [B, C], minus infinity where there is no candidate.
 
-    ``generator`` is required by the methods that explore. Raises ValueError for scores that are NaN or plus infinity.
+    Methods that explore need ``generator``, or ``luck`` [B, C + k], uniform numbers in (0, 1), where each row's slate
+    shall depend on that row alone. Raises ValueError for scores that are NaN or plus infinity.
     """
     if not (scores < torch.inf).all():
         raise ValueError("scores hold NaN or plus infinity, expected finite numbers or minus infinity")
-    scores, k = scores.double(), min(k, scores.shape[1])
-    if config.method == "plackett_luce":  # Gumbel top-k draws without replacement (Kool et al. 2019)
-        noise = -torch.empty_like(scores).exponential_(generator=generator).log()
-        chosen = _ranking(scores / config.temperature + noise)[:, :k]  # [B, K]
-    elif config.method == "epsilon":
-        chosen = _epsilon_draw(scores, k, config.epsilon, generator)  # [B, K]
-    else:
+    scores, (batch, count) = scores.double(), scores.shape
+    if luck is None and config.method != "greedy":
+        luck = torch.rand(batch, count + k, dtype=torch.float64, generator=generator, device=scores.device)
+    k = min(k, count)
+    if luck is None or config.method == "greedy":
         chosen = _ranking(scores)[:, :k]  # [B, K]
+    elif config.method == "plackett_luce":  # Gumbel top-k draws without replacement (Kool et al. 2019)
+        noise = -(-luck[:, :count].clamp(min=_LEAST_LUCK).log()).log()  # [B, C]
+        chosen = (scores / config.temperature + noise).topk(k).indices  # [B, K]
+    else:
+        chosen = _epsilon_draw(scores, luck[:, :count], luck[:, count : count + k] < config.epsilon)  # [B, K]
     mask = torch.arange(k, device=scores.device) < scores.isfinite().sum(1, keepdim=True)  # [B, K]
     chosen = chosen.masked_fill(~mask, 0)
     return Slate(chosen, propensities(scores, chosen, mask, config), mask)
@@ -66,31 +75,47 @@ def propensities(scores: Tensor, chosen: Tensor, mask: Tensor, config: SlateConf
     ``chosen`` and ``mask`` as in ``Slate``, for any slate, drawn by this policy or by another; 0 for an article that is
     no candidate here or stands further up already.
     """
+    if config.method == "plackett_luce":
+        return _plackett_luce(scores.double() / config.temperature, chosen, mask)
+    epsilon = config.epsilon if config.method == "epsilon" else 0.0
     left = scores.double()  # [B, C]
     result = torch.ones_like(chosen, dtype=torch.float64)
     for position in range(chosen.shape[1]):
         pick = chosen[:, position : position + 1]  # [B, 1]
         possible = left.gather(1, pick).isfinite()  # [B, 1]
-        if config.method == "plackett_luce":
-            p = (left / config.temperature).softmax(1).gather(1, pick)  # [B, 1]
-        else:
-            epsilon = config.epsilon if config.method == "epsilon" else 0.0
-            remaining = left.isfinite().sum(1, keepdim=True).clamp(min=1).double()  # [B, 1]
-            p = (1.0 - epsilon) * (_best(left) == pick).double() + epsilon / remaining  # [B, 1]
+        remaining = left.isfinite().sum(1, keepdim=True).clamp(min=1).double()  # [B, 1]
+        p = (1.0 - epsilon) * (_best(left) == pick).double() + epsilon / remaining  # [B, 1]
         shown = mask[:, position : position + 1]  # [B, 1]
         result[:, position] = torch.where(shown, torch.where(possible, p, 0.0), 1.0).squeeze(1)
         left = left.scatter(1, pick, torch.where(shown, -torch.inf, left.gather(1, pick)))
     return result
 
 
-def _epsilon_draw(scores: Tensor, k: int, epsilon: float, generator: torch.Generator | None) -> Tensor:
-    """[B, K] int64: at each position the best that is left, or with probability epsilon any that is left."""
+def _plackett_luce(logits: Tensor, chosen: Tensor, mask: Tensor) -> Tensor:
+    """``propensities`` summed from the bottom: who competes for a position is the one there and all that are behind."""
+    batch, count = logits.shape
+    logits = logits.log_softmax(1)  # [B, C], NaN in rows without candidates
+    above = torch.ones(chosen.shape[1], chosen.shape[1], dtype=torch.bool, device=logits.device).tril(-1)  # [K, K]
+    again = ((chosen[:, :, None] == chosen[:, None]) & mask[:, None] & above).any(2)  # [B, K]
+    own = logits.gather(1, chosen).masked_fill(again | ~mask, -torch.inf)  # [B, K]
+    shown = torch.zeros(batch, count + 1, dtype=torch.bool, device=logits.device)
+    shown = shown.scatter(1, chosen.masked_fill(~mask, count), True)[:, :count]  # [B, C]
+    unshown = logits.masked_fill(shown, -torch.inf).logsumexp(1, keepdim=True)  # [B, 1]
+    behind = torch.cat([unshown, own.flip(1)], 1).logcumsumexp(1)[:, 1:].flip(1)  # [B, K], each with what is behind it
+    possible = torch.where(own.isfinite(), (own - behind).exp(), 0.0)
+    return torch.where(mask, possible, 1.0)
+
+
+def _epsilon_draw(scores: Tensor, luck: Tensor, explore: Tensor) -> Tensor:
+    """[B, K] int64: at each position the best that is left, or where ``explore`` [B, K] the luckiest that is left.
+
+    ``luck`` [B, C] ranks at random, and what has been taken says nothing about the order of the rest.
+    """
     left = scores
-    chosen = torch.empty(len(scores), k, dtype=torch.int64, device=scores.device)
-    for position in range(k):
-        uniform = torch.empty_like(scores).uniform_(generator=generator).masked_fill(~left.isfinite(), -1.0)
-        explore = torch.empty_like(scores[:, :1]).uniform_(generator=generator) < epsilon  # [B, 1]
-        pick = torch.where(explore, uniform.argmax(1, keepdim=True), _best(left))  # [B, 1]
+    chosen = torch.empty(explore.shape, dtype=torch.int64, device=scores.device)
+    for position in range(explore.shape[1]):
+        luckiest = luck.masked_fill(~left.isfinite(), -1.0).argmax(1, keepdim=True)  # [B, 1]
+        pick = torch.where(explore[:, position : position + 1], luckiest, _best(left))  # [B, 1]
         chosen[:, position] = pick.squeeze(1)
         left = left.scatter(1, pick, -torch.inf)
     return chosen

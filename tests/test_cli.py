@@ -153,8 +153,8 @@ def test_a_world_is_calibrated_to_a_log_and_simulated_again(
     log, out, again = tmp_path / "log", tmp_path / "fit", tmp_path / "again"
     world = ["--set", "days=2", "--set", "slate_size=5", "--set", "candidates=30", "--set", "population.bots=0"]
     keen = ["--set", "population.visits_per_day=2", "--set", "population.activity_spread=0.3"]
-    assert run("simulate", "--out", log, *world, *keen, "--set", "readers=40", "--set", "seed=5") == 0
-    assert run("simulate", "calibrate", "--log", log, "--out", out, *world, "--readers", "40") == 0
+    assert run("simulate", "--out", log, *world, *keen, "--set", "readers=120", "--set", "seed=7") == 0
+    assert run("simulate", "calibrate", "--log", log, "--out", out, *world, "--readers", "120") == 0
     printed = capsys.readouterr().out
     assert "population.visits_per_day" in printed
     assert "newsroom.shelf_life_hours" not in printed  # the number of candidates cut the lists, not their age

@@ -34,6 +34,17 @@ def test_plackett_luce_by_hand() -> None:
     np.testing.assert_allclose(found, [[2 / 6, 1 / 4, 1.0]], rtol=1e-6)
 
 
+def test_plackett_luce_is_a_softmax_of_what_is_left() -> None:
+    scores = torch.randn(6, 30, generator=torch.Generator().manual_seed(3)).double() * 4.0
+    scores[:, 7] = -torch.inf
+    chosen = draw(scores, 8, PLACKETT_LUCE, torch.Generator().manual_seed(4)).chosen
+    found = propensities(scores, chosen, torch.ones_like(chosen, dtype=torch.bool), PLACKETT_LUCE)
+    for position in range(8):
+        expected = (scores / 0.7).softmax(1).gather(1, chosen[:, position : position + 1])[:, 0]
+        np.testing.assert_allclose(found[:, position], expected, rtol=1e-12)
+        scores = scores.scatter(1, chosen[:, position : position + 1], -torch.inf)
+
+
 def test_epsilon_by_hand() -> None:
     both = torch.ones(2, 2, dtype=torch.bool)
     found = propensities(SCORES.expand(2, -1), torch.tensor([[1, 2], [2, 1]]), both, EPSILON)
@@ -76,6 +87,17 @@ def test_slates_are_drawn_as_often_as_their_propensities_say(config: SlateConfig
     seen = [int((slate.chosen == torch.tensor(s)).all(1).sum()) for s in slates]
     assert sum(seen) == draws
     assert chisquare(seen, expected.numpy()).pvalue > 0.001
+
+
+@pytest.mark.parametrize("config", EXPLORING)
+def test_with_luck_of_its_own_a_row_depends_on_nothing_else(config: SlateConfig) -> None:
+    generator = torch.Generator().manual_seed(5)
+    scores, luck = torch.randn(40, 9, generator=generator), torch.rand(40, 9 + 4, generator=generator)
+    everyone = draw(scores, 4, config, luck=luck)
+    some = torch.tensor([31, 2])
+    for found, expected in zip(draw(scores[some], 4, config, luck=luck[some]), everyone, strict=True):
+        assert torch.equal(found, expected[some])
+    assert (draw(scores, 4, config, luck=luck.flip(0)).chosen != everyone.chosen).any(1).float().mean() > 0.5
 
 
 @pytest.mark.parametrize("config", METHODS)

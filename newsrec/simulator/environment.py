@@ -138,7 +138,7 @@ class ReaderEpisodes:
         """Go on to the next request of each of ``rows``, or to the end of the days."""
         self._now[rows] = np.minimum(self.world.next_time[rows], self.config.end_time)
         known = self.features.at(rows, self.world.user[rows], self._now[rows])
-        self.candidates[rows] = self.shortlist.candidates(known, self._now[rows])
+        self.candidates[rows] = self.shortlist.candidates(self.shortlist.read(known), self._now[rows])
 
 
 class ReaderEnv(EpisodeEnv):

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from newsrec.events import CONTEXT, KINDS, SCHEMAS, TIME, EventLog
+from newsrec.events import CONTEXT, KINDS, SCHEMAS, TIME
 from newsrec.features import feature_hash
 from newsrec.simulator.identity import digits, ids
 from newsrec.simulator.readers import DEVICES, PLACES
@@ -29,7 +29,7 @@ class Decision(NamedTuple):
 
 
 class Recorder:
-    """Collects the decisions of one world and what followed."""
+    """Collects the decisions of one world and what followed, and hands them out from time to time."""
 
     def __init__(self, world: World, policy_name: str) -> None:
         self._config, self._population = world.config, world.population
@@ -42,16 +42,23 @@ class Recorder:
         self._decisions.append(decision)
         self._feedback.append(feedback)
 
-    def log(self, articles: pa.Table) -> EventLog:
-        """The log at the end of the simulated days: feedback that had not arrived by then is not in it."""
+    def until(self, end: int) -> tuple[pa.Table, pa.Table]:
+        """The recommendations made since the last call and the feedback arrived since, each in order of time.
+
+        All decisions before ``end`` have been recorded and none after it. What arrives later waits for the next call.
+        """
         feedback = Feedback.joined(self._feedback)
-        arrived = feedback.take(feedback.received < self._config.end_time)
-        return EventLog(articles, self._recommendation_table(), self._feedback_table(arrived))
+        arrived = feedback.received < end
+        tables = self._recommendation_table(), self._feedback_table(feedback.take(arrived))
+        self._decisions, self._feedback = [], [feedback.take(~arrived)]
+        return tables
 
     def _recommendation_table(self) -> pa.Table:
         if not self._decisions:
             return SCHEMAS["recommendations"].empty_table()
         d = Decision(*(np.concatenate(column) for column in zip(*self._decisions, strict=True)))
+        order = np.lexsort((d.number, d.user, d.time))  # as by time and request_id
+        d = Decision(*(column[order] for column in d))
         context = {
             "device": pa.array(DEVICES).take(pa.array(d.device)),
             "surface": _constant("front", d.reader),
@@ -71,14 +78,20 @@ class Recorder:
             "slate": _lists(d.slate >= 0, self._article_ids.take(pa.array(d.slate[d.slate >= 0]))),
             "propensities": _lists(d.slate >= 0, pa.array(d.propensities[d.slate >= 0])),
         }
-        return _table("recommendations", columns).sort_by([("time", "ascending"), ("request_id", "ascending")])
+        return _table("recommendations", columns)
 
     def _feedback_table(self, f: Feedback) -> pa.Table:
-        request, none = ids(self._config.seed, "r", f.user, f.decision), f.article < 0
+        first = (np.diff(f.user, prepend=-1) != 0) | (np.diff(f.decision, prepend=-1) != 0)  # event of its slate
+        order = np.lexsort((f.user, f.received))  # with the rest as it is, by received_at and event_id
+        slate = pa.array((np.cumsum(first) - 1)[order])
+        request = ids(self._config.seed, "r", f.user[first], f.decision[first]).take(slate)
+        user = ids(self._config.seed, "u", f.user[first]).take(slate)
+        f = f.take(order)
+        none = f.article < 0
         columns = {
             "event_id": pc.binary_join_element_wise(request, digits(f.kind * 100 + f.position, 3), "-"),
             "request_id": request,
-            "user_id": ids(self._config.seed, "u", f.user),
+            "user_id": user,
             "article_id": self._article_ids.take(pa.array(f.article, mask=none)),
             "position": pa.array(f.position, pa.int16(), mask=none),
             "kind": pa.array(KINDS).take(pa.array(f.kind)),
@@ -86,7 +99,7 @@ class Recorder:
             "time": pa.array(f.time).cast(TIME),
             "received_at": pa.array(f.received).cast(TIME),
         }
-        return _table("feedback", columns).sort_by([("received_at", "ascending"), ("event_id", "ascending")])
+        return _table("feedback", columns)
 
 
 def _constant(text: str, like: np.ndarray) -> pa.Array:

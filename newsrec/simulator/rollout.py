@@ -1,31 +1,31 @@
 """A world and a policy to a log: the recommender's side of a simulation.
 
-Time goes by full hours, because article counts change at full hours only. Within an hour readers do not influence each
-other, so all that are due decide together, then those that are due again, until the hour is over. The policy sees what
-a live one would see: features as they had arrived by the moment of the request.
+A policy sees what a live one would see: features as they had arrived by the moment of the request. What readers share
+is the popularity of articles, which changes at full hours only. So time goes by full hours, in which all readers that
+are due decide together, then those that are due again, until the hour is over. Where every slate is as likely as any
+other readers share nothing, and time goes by days. Slates are drawn by user and decision, so that it does not matter
+who is decided for at the same time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from newsrec import slate as slates
-from newsrec import transitions
 from newsrec.catalogue import Catalogue
 from newsrec.encoders.text import embed_articles
 from newsrec.events import EventLog
-from newsrec.features import HOUR
+from newsrec.features import DAY
 from newsrec.policy import Policy
 from newsrec.simulator import draws
 from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.live_features import LiveFeatures
+from newsrec.simulator.recommenders import Informed, Recommender, Uniform
 from newsrec.simulator.recorder import Decision, Recorder
-from newsrec.simulator.shortlist import Shortlist
 from newsrec.simulator.world import World
 from newsrec.slate import SlateConfig
-from newsrec.transitions import Readers
 
 UNIFORM = SlateConfig("plackett_luce")
 """With equal scores: every slate as likely as any other."""
@@ -50,68 +50,56 @@ def simulate(
 ) -> EventLog:
     """The valid event log of ``config.days`` in which ``actor`` chose the slates; articles carry embeddings.
 
-    ``progress`` is called with the hours done and their number.
+    ``progress`` is called with the days done and their number.
     """
-    world = World(config)
-    recommender = _Recommender(world, actor)
-    recorder = Recorder(world, actor.name)
-    first, last = config.start_time // HOUR, config.end_time // HOUR
-    for hour in range(first, last):
-        end, turn = (hour + 1) * HOUR, 0
-        due = np.flatnonzero(world.next_time < end)
-        while len(due):
-            decision = recommender.decide(due, turn)
-            feedback = world.respond(due, decision.slate)
-            recommender.features.expect(feedback)
-            recorder.record(decision, feedback)
-            due, turn = due[world.next_time[due] < end], turn + 1
-        recommender.features.next_hour()
+    world, days = World(config), []
+    articles = embed_articles(world.newsroom.table)
+    for day in play(world, articles, actor):
+        days.append(day)
         if progress:
-            progress(hour + 1 - first, last - first)
-    return recorder.log(recommender.shortlist.articles)
+            progress(len(days), config.days)
+    recommendations, feedback = (pa.concat_tables(tables) for tables in zip(*days, strict=True))
+    return EventLog(articles, recommendations, feedback)
 
 
-class _Recommender:
-    """Candidates, features, scores and slates for the readers of ``world``."""
+def play(world: World, articles: pa.Table, actor: Actor = RANDOM) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Day by day, the recommendations made and the feedback arrived on it, both in order of time.
 
-    def __init__(self, world: World, actor: Actor) -> None:
-        self.world, self.actor = world, actor
-        self.shortlist = Shortlist(world, embed_articles(world.newsroom.table), actor.trained_on)
-        hour = world.config.start_time // HOUR
-        self.features = LiveFeatures(world.user, world.population.utc_offset, world.newsroom.key, hour)
+    ``articles`` are those of the world's newsroom, with embeddings where a policy acts.
+    """
+    recommender: Recommender = Uniform(world, articles)
+    if actor.policy is not None:
+        recommender = Informed(world, articles, actor.policy, actor.trained_on)
+    recorder, start = Recorder(world, actor.name), world.config.start_time
+    for moment in range(start + recommender.span, world.config.end_time + 1, recommender.span):
+        due = np.flatnonzero(world.next_time < moment)
+        while len(due):
+            decision = _decide(world, recommender, actor.slate, due)
+            feedback = world.respond(due, decision.slate)
+            recommender.expect(feedback)
+            recorder.record(decision, feedback)
+            due = due[world.next_time[due] < moment]
+        recommender.next_span()
+        if moment % DAY == 0:
+            yield recorder.until(moment)
 
-    def decide(self, readers: np.ndarray, turn: int) -> Decision:
-        """The slates of ``readers`` [B] at their next moment, the ``turn``-th of each within this hour."""
-        world, config = self.world, self.world.config
-        now = world.next_time[readers]
-        known = self.features.at(readers, world.user[readers], now)
-        candidates = self.shortlist.candidates(known, now)  # [B, C]
-        scores = torch.zeros(candidates.shape).masked_fill(torch.from_numpy(candidates < 0), -torch.inf)
-        if self.actor.policy is not None:
-            for part in np.array_split(np.arange(len(readers)), -(-len(readers) // config.batch_size)):
-                scores[part] = self._scores(self.actor.policy, readers[part], known.take(part), candidates[part])
-        number = draws.bits(config.seed, "slate", np.array([self.features.hour]), np.array([turn]))[0]
-        generator = torch.Generator().manual_seed(int(number >> np.uint64(1)))
-        drawn = slates.draw(scores, config.slate_size, self.actor.slate, generator)
-        chosen = np.take_along_axis(candidates, drawn.chosen.numpy(), 1)  # [B, K]
-        return Decision(
-            reader=readers,
-            user=world.user[readers],
-            number=world.decision[readers],
-            visit=world.visit[readers],
-            time=now,
-            device=world.device(readers),
-            candidates=candidates,
-            slate=np.where(drawn.mask.numpy(), chosen, -1),
-            propensities=drawn.propensity.numpy(),
-        )
 
-    def _scores(self, policy: Policy, readers: np.ndarray, known: Readers, candidates: np.ndarray) -> torch.Tensor:
-        now, offset = self.world.next_time[readers], self.world.population.utc_offset[readers]
-        rows, catalogue = self.shortlist.rows(candidates), self.shortlist.catalogue
-        as_of = np.full(candidates.shape, self.features.hour * HOUR)
-        with torch.inference_mode():
-            return policy.scores(
-                transitions.state(known, now, offset, catalogue),
-                transitions.candidates(rows, self.features.counts[candidates], as_of, now, catalogue),
-            )
+def _decide(world: World, recommender: Recommender, slate: SlateConfig, readers: np.ndarray) -> Decision:
+    """The slates of ``readers`` [B] at their next moment."""
+    config, user, number, now = world.config, world.user[readers], world.decision[readers], world.next_time[readers]
+    candidates, scores = recommender.offer(readers, now)  # [B, C]
+    each = np.arange(config.candidates + config.slate_size)
+    luck = draws.uniform(config.seed, "slate", user[:, None], number[:, None], each)  # [B, C + K]
+    drawn = slates.draw(scores, config.slate_size, slate, luck=torch.from_numpy(luck))
+    chosen = np.take_along_axis(candidates, drawn.chosen.numpy(), 1)  # [B, K]
+    return Decision(
+        reader=readers,
+        user=user,
+        number=number,
+        visit=world.visit[readers],
+        time=now,
+        device=world.device(readers),
+        candidates=candidates,
+        slate=np.where(drawn.mask.numpy(), chosen, -1),
+        propensities=drawn.propensity.numpy(),
+    )

@@ -22,19 +22,25 @@ class Shortlist:
         self._article = np.full(len(self.catalogue.ids), -1)  # [N + 1] row of the catalogue -> article
         self._article[self._row] = np.arange(len(self._row))
 
-    def candidates(self, known: Readers, now: np.ndarray) -> np.ndarray:
-        """[B, C] int32, newest first, -1 behind the end, for readers of whom this is ``known`` at ``now`` [B]."""
+    def candidates(self, read: np.ndarray, now: np.ndarray) -> np.ndarray:
+        """[B, C] int32, newest first, -1 behind the end, at ``now`` [B] for readers of ``read`` [B, H], -1 for none."""
         config, published = self.world.config, self.world.newsroom.published
         oldest = np.searchsorted(published, now - int(config.newsroom.shelf_life_hours * HOUR), side="right")
         newest = np.searchsorted(published, now, side="right") - 1
-        article = newest[:, None] - np.arange(config.candidates)  # [B, C]
+        article = (newest[:, None] - np.arange(config.candidates)).astype(np.int32)  # [B, C]
         open_ = article >= oldest[:, None]
-        read = np.arange(known.key.shape[1]) < known.length[:, None]  # [B, H]
-        column = newest[:, None] - self._article[self.catalogue.rows_of_keys(known.key)]  # [B, H]
-        row, at = np.nonzero(read & (column >= 0) & (column < config.candidates))
-        open_[row, column[row, at]] = False
-        order = np.argsort(~open_, 1, kind="stable")  # [B, C]
-        return np.take_along_axis(np.where(open_, article, -1), order, 1).astype(np.int32)
+        row, at = np.nonzero((read >= 0) & (read > newest[:, None] - config.candidates))
+        open_[row, newest[row] - read[row, at]] = False
+        row, column = np.nonzero(open_)
+        place = np.cumsum(open_, 1)[row, column] - 1
+        listed = np.full(article.shape, -1, np.int32)
+        listed[row, place] = article[row, column]
+        return listed
+
+    def read(self, known: Readers) -> np.ndarray:
+        """[B, H] articles in the histories of readers of whom this is ``known``, -1 behind the end."""
+        there = np.arange(known.key.shape[1]) < known.length[:, None]  # [B, H]
+        return np.where(there, self._article[self.catalogue.rows_of_keys(known.key)], -1)
 
     def rows(self, candidates: np.ndarray) -> np.ndarray:
         """[B, C] rows of the catalogue, -1 behind the end."""

@@ -57,6 +57,15 @@ class Fresh:
         return mask_scores(scores, candidates)
 
 
+class Equal:
+    """Likes everything alike."""
+
+    config = None
+
+    def scores(self, state: State, candidates: Candidates) -> Tensor:
+        return mask_scores(torch.zeros(candidates.mask.shape), candidates)
+
+
 @pytest.fixture(scope="module")
 def log() -> EventLog:
     return simulate(CONFIG)
@@ -170,6 +179,14 @@ def test_candidates_are_alive_and_not_known_to_be_read(acted: EventLog) -> None:
     assert left_out > 500
 
 
+def test_without_a_policy_the_log_is_that_of_one_that_likes_everything_alike(log: EventLog) -> None:
+    """One goes by days and knows only what was read, the other by hours with all features."""
+    actor = Actor(Equal(), SlateConfig("plackett_luce", temperature=2.0))
+    reads = pc.value_counts(log.feedback.filter(pc.equal(log.feedback["kind"], "click"))["user_id"])
+    assert pc.max(reads.field("counts")).as_py() > HISTORY_LENGTH
+    assert same(simulate(CONFIG, actor), log)
+
+
 def test_uniform_slates_carry_uniform_propensities(log: EventLog) -> None:
     for row in log.recommendations.to_pylist():
         n = len(row["candidates"])
@@ -236,8 +253,8 @@ def test_the_policy_saw_what_the_feature_store_would_have_given(policy: Fresh, a
 
 def test_progress_reaches_its_end() -> None:
     calls: list[tuple[int, int]] = []
-    simulate(replace(CONFIG, readers=1, days=1), progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(hour + 1, 24) for hour in range(24)]
+    simulate(replace(CONFIG, readers=1, days=3), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_newsroom_with_fewer_articles_than_positions_gives_short_slates() -> None:

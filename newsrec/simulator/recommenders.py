@@ -1,0 +1,91 @@
+"""What a site knows of the readers of a simulated world, whom it offers which articles, and how it scores them."""
+
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from newsrec import transitions
+from newsrec.catalogue import Catalogue
+from newsrec.features import DAY, HOUR
+from newsrec.policy import Policy
+from newsrec.simulator.live_features import LiveFeatures
+from newsrec.simulator.reading_list import ReadingList
+from newsrec.simulator.response import Feedback
+from newsrec.simulator.shortlist import Shortlist
+from newsrec.simulator.world import World
+from newsrec.transitions import Readers
+
+
+class Recommender(Protocol):
+    """Feedback is announced when it happens (``expect``) and known from its arrival on."""
+
+    span: int
+    """Microseconds, a part of a day, within which readers do not influence each other."""
+
+    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        """Candidates [B, C] (articles, -1 behind the end) and scores [B, C] for ``readers`` [B] at ``now`` [B]."""
+
+    def expect(self, feedback: Feedback) -> None:
+        """What readers did with one slate each."""
+
+    def next_span(self) -> None:
+        """No request comes from the present span any more."""
+
+
+class Uniform:
+    """Equal scores: all that is known of readers is what they read."""
+
+    span = DAY
+
+    def __init__(self, world: World, articles: pa.Table) -> None:
+        self._world, self._shortlist, self._reads = world, Shortlist(world, articles, None), ReadingList(world.user)
+
+    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        candidates = self._shortlist.candidates(self._reads.at(readers, self._world.user[readers], now), now)
+        return candidates, torch.zeros(candidates.shape).masked_fill(torch.from_numpy(candidates < 0), -torch.inf)
+
+    def expect(self, feedback: Feedback) -> None:
+        self._reads.expect(feedback)
+
+    def next_span(self) -> None:
+        pass
+
+
+class Informed:
+    """The scores of ``policy`` from the features that a live site would have; popularity is counted at full hours.
+
+    Without ``trained_on``, the catalogue of the policy's artefact, every article is new to it.
+    """
+
+    span = HOUR
+
+    def __init__(self, world: World, articles: pa.Table, policy: Policy, trained_on: Catalogue | None) -> None:
+        self._world, self._policy, self._shortlist = world, policy, Shortlist(world, articles, trained_on)
+        offset, hour = world.population.utc_offset, world.config.start_time // HOUR
+        self._features = LiveFeatures(world.user, offset, world.newsroom.key, hour)
+
+    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        known = self._features.at(readers, self._world.user[readers], now)
+        candidates = self._shortlist.candidates(self._shortlist.read(known), now)
+        scores = torch.empty(candidates.shape)
+        for part in np.array_split(np.arange(len(readers)), -(-len(readers) // self._world.config.batch_size)):
+            scores[part] = self._scores(readers[part], known.take(part), candidates[part], now[part])
+        return candidates, scores
+
+    def expect(self, feedback: Feedback) -> None:
+        self._features.expect(feedback)
+
+    def next_span(self) -> None:
+        self._features.next_hour()
+
+    def _scores(self, readers: np.ndarray, known: Readers, candidates: np.ndarray, now: np.ndarray) -> Tensor:
+        offset, rows = self._world.population.utc_offset[readers], self._shortlist.rows(candidates)
+        as_of, catalogue = np.full(candidates.shape, self._features.hour * HOUR), self._shortlist.catalogue
+        with torch.inference_mode():
+            return self._policy.scores(
+                transitions.state(known, now, offset, catalogue),
+                transitions.candidates(rows, self._features.counts[candidates], as_of, now, catalogue),
+            )
