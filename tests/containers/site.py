@@ -14,6 +14,8 @@ from docker.models.containers import Container
 from components import IMAGE
 from tests.containers.hardened import HARDENED, LABELS, RUN, writable
 from tests.containers.training import Trained
+from tests.manifests.breaking import pod_spec
+from tests.manifests.objects import render
 
 SERVING_IMAGE = IMAGE.replace("pipeline", "serving")
 START_SECONDS = 120
@@ -25,7 +27,6 @@ import sys
 from feature_repo.store import materialize_training_set
 materialize_training_set(sys.argv[1], "/tmp/store", "/tmp/metrics.json")
 """
-REDIS_COMMAND = ["redis-server", "--dir", "/data", "--appendonly", "yes", "--save", "", "--protected-mode", "no"]
 
 
 class Site:
@@ -37,7 +38,7 @@ class Site:
         self._engine, self._servers, self.trained = engine, servers, trained
         self.folder = folder
         self.network = engine.networks.create(f"newsrec-{RUN}", labels=LABELS)
-        self.redis = self._start("redis", servers, REDIS_COMMAND)
+        self.redis = self._start("redis", servers, redis_command())
         self.postgres = self.start_postgres("postgres")
         wait_for(lambda: self.redis.exec_run(["redis-cli", "ping"]).exit_code == 0)
         self.event_log = event_log_in(self.postgres)
@@ -50,7 +51,8 @@ class Site:
         self.predictors = []
         for number in range(2):
             self.predictors.append(self.start_predictor(f"predictor-{number}", trained.release.directory))
-            say(f"predictor ready {seconds_to_ready(self.predictors[-1]):.1f} s after its start (bar: 15 s)")
+            seconds, used = seconds_to_ready(self.predictors[-1]), cpu_seconds(self.predictors[-1])
+            say(f"predictor ready {seconds:.1f} s after its start (bar: 15 s), after {used:.1f} s of CPU")
 
     def run_task(self, code: str, *arguments: str, **options: Any) -> None:
         """Run ``code`` in the pipeline image, on the site's network, with what the training left to read."""
@@ -89,6 +91,13 @@ class Site:
     def _start(self, name: str, image: str, command: list[str], **options: Any) -> Container:
         settings = {**HARDENED, "mem_limit": "512m", "detach": True, "network": self.network.name, **options}
         return self._engine.containers.run(image, command, name=f"newsrec-{RUN}-{name}", **settings)
+
+
+def redis_command() -> list[str]:
+    """What Kubernetes starts for the StatefulSet redis, with the $(VARIABLE)s of its environment filled in."""
+    (server,) = pod_spec(render("kind"), "redis")["containers"]
+    environment = {entry["name"]: entry["value"] for entry in server["env"]}
+    return [re.sub(r"\$\((\w+)\)", lambda found: environment[found[1]], part) for part in server["args"]]
 
 
 def event_log_in(postgres: Container) -> str:
@@ -149,6 +158,11 @@ def seconds_to_ready(container: Container) -> float:
     began = time.monotonic()
     wait_for(lambda: is_ready(container))
     return time.monotonic() - began
+
+
+def cpu_seconds(container: Container) -> float:
+    """What ``container`` has used so far; unlike the time, much the same on a busy machine."""
+    return container.stats(stream=False)["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
 
 
 def wait_for(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from newsrec import artifact
 from newsrec.features import feature_hash
-from tests.containers.hardened import HARDENED, IMAGE_USER, writable
+from tests.containers.hardened import writable
 from tests.containers.readers import PREDICT, busiest
 from tests.containers.site import (
     Site,
@@ -26,19 +26,11 @@ from tests.containers.site import (
     stray_lines,
     wait_for,
 )
+from tests.containers.small_volume import fill, free, small
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_200)]  # whichever is first builds the images
 
 FOREIGN = "0123456789abcdef"
-SMALL = {**HARDENED["tmpfs"], "/data": f"size=96m,uid={IMAGE_USER},gid={IMAGE_USER},mode=700"}
-FILL = """
-with open("/data/ballast", "wb", buffering=0) as ballast:
-    try:
-        while True:
-            ballast.write(bytes(4096))
-    except OSError as error:
-        print(error.strerror)
-"""
 
 
 def test_a_release_of_other_features_is_never_ready_and_the_old_one_serves(site: Site, tmp_path: Path) -> None:
@@ -74,15 +66,23 @@ def empty(release: Path) -> None:
     release.mkdir()
 
 
+def above(release: Path) -> None:
+    """As the storage initializer leaves it where STORAGE_URI names the folder of all versions."""
+    shutil.copytree(release, release.with_name("copy"))
+    empty(release)
+    release.with_name("copy").rename(release / "0a1b2c3d4e5f")
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
         pytest.param(cut, "/mnt/models/weights.safetensors is corrupted: its digest is ", id="cut"),
         pytest.param(tamper, "/mnt/models/policy.json was changed: it says version ", id="tamper"),
         pytest.param(empty, "/mnt/models/policy.json cannot be read (No such file or directory)", id="empty"),
+        pytest.param(above, "/mnt/models/policy.json cannot be read (No such file or directory)", id="above"),
     ],
 )
-def test_a_release_that_is_not_whole_ends_the_predictor_with_one_line(
+def test_a_release_that_is_not_whole_ends_the_predictor_with_one_line_and_the_old_one_serves(
     site: Site, damage: Callable[[Path], None], sentence: str, tmp_path: Path
 ) -> None:
     release = shutil.copytree(site.trained.release.directory, tmp_path / "release")
@@ -90,6 +90,7 @@ def test_a_release_that_is_not_whole_ends_the_predictor_with_one_line(
     writable(release)
     with removed(site.start_predictor("not-whole", release)) as predictor:
         assert last_words(predictor).startswith(f"serving: {sentence}")
+    assert busiest(site.trained, 5).ask(site, 5)["policy_version"] == site.trained.release.version
 
 
 def test_a_missing_secret_ends_the_collector_with_one_line(site: Site) -> None:
@@ -114,20 +115,20 @@ def last_words(container: Container) -> str:
 
 
 def test_a_full_volume_under_sqlite(site: Site) -> None:
-    with removed(site.start_collector("collector-small", "sqlite:////data/events.db", tmpfs=SMALL)) as collector:
+    with removed(site.start_collector("collector-small", "sqlite:////data/events.db", tmpfs=small(96))) as collector:
         full_and_free_again(collector, collector)
 
 
 def test_a_full_volume_under_postgres(site: Site) -> None:
     with (
-        removed(site.start_postgres("postgres-small", tmpfs=SMALL)) as postgres,
+        removed(site.start_postgres("postgres-small", tmpfs=small(96))) as postgres,
         removed(site.start_collector("collector-small", event_log_in(postgres))) as collector,
     ):
         full_and_free_again(collector, postgres)
 
 
 def full_and_free_again(collector: Container, owner: Container) -> None:
-    """While /data of ``owner`` is full ``collector`` is not ready, stores nothing and says so; what it took is there."""
+    """While /data of ``owner`` is full ``collector`` is not ready, stores nothing, says so; what it took is there."""
     wait_for(lambda: is_ready(collector))
     first, second = batch(), batch()
     stored = {"accepted": 0, "repeated": 0, "quarantined": len(first), "history": "updated"}  # waits for its slate
@@ -140,17 +141,11 @@ def full_and_free_again(collector: Container, owner: Container) -> None:
     reasons = [line for line in log_lines(collector) if "the event log does not answer" in line]
     assert reasons
     assert all("full" in why or "No space left on device" in why for why in reasons)
-    assert owner.exec_run(["rm", "/data/ballast"]).exit_code == 0
+    free(owner)
     wait_for(lambda: is_ready(collector))  # before anything is sent
     assert report(collector, second).json() == stored
     assert report(collector, first + second).json() == {**stored, "repeated": 2 * len(first), "quarantined": 0}
     assert stray_lines(collector) == []
-
-
-def fill(container: Container) -> None:
-    """Leave no room in /data."""
-    filled = container.exec_run(["python3", "-c", FILL])
-    assert filled.output.decode().strip() == "No space left on device"
 
 
 def batch() -> list[dict[str, Any]]:

@@ -60,6 +60,37 @@ def test_slates_go_on_while_redis_is_gone_and_its_readers_come_back_with_it(site
     assert set(articles(after)) == reader.fresh - reader.read - {clicked}
 
 
+def test_redis_is_bounded_as_the_manifests_say(site: Site) -> None:
+    configured = {"maxmemory": "268435456", "maxmemory-policy": "noeviction", "appendonly": "yes", "save": ""}
+    assert {name: redis(site, "config", "get", name) for name in configured} == {
+        name: f"{name}\n{value}" for name, value in configured.items()
+    }
+
+
+def test_a_full_redis_forgets_nobody_and_takes_what_it_missed_once_there_is_room(site: Site) -> None:
+    reader = busiest(site.trained, 5)
+    before, rows = reader.ask(site), redis(site, "dbsize")
+    redis(site, "config", "set", "maxmemory", "1")
+    try:
+        clicked, answer = reader.click(site, before)
+        assert (answer["accepted"], answer["history"]) == (1, "pending")
+        slate = reader.ask(site)
+        assert "degraded" not in slate
+        assert set(articles(slate)) == reader.fresh - reader.read - {clicked}
+        assert redis(site, "dbsize") == rows
+        assert is_ready(site.collector)
+    finally:
+        redis(site, "config", "set", "maxmemory", "256mb")
+    wait_for(lambda: "newsrec_readers_pending 0.0" in httpx.get(f"{base_url(site.collector)}/metrics").text)
+
+
+def redis(site: Site, *command: str) -> str:
+    """What Redis answers."""
+    asked = site.redis.exec_run(["redis-cli", "-e", *command])
+    assert asked.exit_code == 0, asked.output.decode()
+    return asked.output.decode().removesuffix("\n")
+
+
 def test_without_postgres_nothing_is_acknowledged_and_all_goes_on_when_it_is_back(site: Site) -> None:
     reader = busiest(site.trained, 2)
     slate = reader.ask(site)
