@@ -29,8 +29,8 @@ checkov: .venv-checkov/$(CHECKOV) ## checkov for the tests of the manifests, apa
 demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIMEZONE=UTC), KEEP=1 leaves it up
 	@$(PY) -m scripts.demo --data '$(DATA)' $(if $(TIMEZONE),--timezone '$(TIMEZONE)') $(if $(KEEP),--keep)
 
-test: setup ## the tests
-	@$(PY) -m pytest
+test: setup ## the tests, in two processes
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 images: setup ## the images newsrec-pipeline and newsrec-serving; TORCH=cu130 for CUDA, PYTHON_IMAGE=... for another base
 	@$(PY) scripts/images
