@@ -1,0 +1,116 @@
+"""Policies that know the truth: the planner's slates are nearly the best there are, and it wins where it should."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+
+from newsrec.features import HOUR
+from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.lives import live
+from newsrec.simulator.oracle import Ranking, click_chance, greedy_click, planner, shelf
+from newsrec.simulator.readers import PopulationConfig
+from newsrec.simulator.utility import UtilityConfig
+from newsrec.simulator.world import World
+
+BUSY = PopulationConfig(visits_per_day=0.8, activity_spread=0.3, bots=0.0)
+ALL_COME = PopulationConfig(visits_per_day=5.0, activity_spread=0.0, bots=0.0)
+"""Within the first days, so that there is something to show."""
+FAMILIES = [(response, returns) for response in ("utility", "cascade") for returns in ("hazard", "self_exciting")]
+
+
+def test_the_shelf_holds_the_newest_living_articles() -> None:
+    config = SimulationConfig(readers=30, seed=3, candidates=200, population=ALL_COME)
+    world = World(config)
+    readers = np.array([4, 0, 17])
+    articles, published = shelf(world, readers), world.newsroom.published
+    assert articles.shape == (3, 200)
+    for row, now in zip(articles, world.next_time[readers], strict=True):
+        alive = np.flatnonzero((published <= now) & (published > now - 48 * HOUR))[::-1]
+        assert 0 < len(alive) < 200
+        np.testing.assert_array_equal(row[row >= 0], alive)
+        assert (row[len(alive) :] == -1).all()
+
+
+def test_greedy_click_shows_what_is_likeliest_clicked_best_on_top() -> None:
+    world, readers = World(SimulationConfig(readers=20, seed=1, population=ALL_COME)), np.arange(20)
+    slate, all_ = greedy_click(world, readers), shelf(world, readers)
+    chance = world.response.chance(world.encounter(readers, all_))
+    shown = world.response.chance(world.encounter(readers, slate))
+    np.testing.assert_allclose(shown, -np.sort(-np.where(all_ >= 0, chance, -1.0), 1)[:, :10])
+
+
+@pytest.mark.parametrize("elasticity", [1.5, -1.5])
+@pytest.mark.parametrize("returns", ["hazard", "self_exciting"])
+def test_no_slate_of_two_promises_much_more_than_the_planner_s(returns: str, elasticity: float) -> None:
+    """Against all 132 slates of two out of 12, by the exact expectation over who is examined and clicked."""
+    config = SimulationConfig(
+        readers=25, seed=2, candidates=12, slate_size=2, return_family=returns, elasticity=elasticity,
+        population=BUSY, utility=UtilityConfig(base=-1.5, position_bias=0.7),
+    )  # fmt: skip
+    world, readers = World(config), np.arange(25)
+    world.level[:] = np.linspace(0.2, 0.8, 25)
+    articles = shelf(world, readers)
+    faced = world.encounter(readers, articles)
+    chance, worth = world.response.chance(faced), world.response.worth(faced)
+    hours = (world.next_time - config.start_time) / HOUR
+    examined = np.array([1.0, 2.0**-0.7])
+
+    def promise(pair: tuple[int, ...]) -> np.ndarray:
+        """[25] expected log hazard of the next visit."""
+        p, total = chance[:, pair] * examined, np.zeros(25)
+        for read in product((False, True), repeat=2):
+            probability = np.where(read, p, 1.0 - p).prod(1)
+            level = world.returns.learned(world.level, hours, worth[:, pair], np.tile(read, (25, 1)))
+            total += probability * world.returns.log_factor(level, np.zeros(1))
+        return total
+
+    pairs = list(permutations(range(12), 2))
+    all_ = np.stack([promise(pair) for pair in pairs], 1)  # [25, 132]
+    column = (planner(world, readers)[:, :, None] == articles[:, None]).argmax(2)  # [25, 2]
+    planned = np.array([all_[n, pairs.index(tuple(pair))] for n, pair in enumerate(column.tolist())])
+    best, random = all_.max(1), all_.mean(1)
+    assert (planned - random).sum() > 0.97 * (best - random).sum() > 0
+
+
+@pytest.mark.parametrize("families", FAMILIES, ids="-".join)
+def test_the_planner_brings_readers_back_more_than_perfect_clicks_do(families: tuple[str, str]) -> None:
+    """Same readers, same luck: fewer clicks an article, more active days."""
+    response, returns = families
+    config = SimulationConfig(
+        readers=400, days=14, seed=4, response_family=response, return_family=returns, population=BUSY
+    )
+    planned, greedy = live(config, planner), live(config, greedy_click)
+    gain = planned.active_days - greedy.active_days
+    assert gain.mean() > 4 * gain.std(ddof=1) / 400**0.5
+    assert planned.clicks.sum() / planned.impressions.sum() < greedy.clicks.sum() / greedy.impressions.sum()
+
+
+def test_noise_draws_slates_in_proportion_to_their_scores() -> None:
+    """The first place of a Plackett-Luce law is a softmax: 30 readers in each of 60 worlds."""
+    first, readers = [], np.arange(30)
+    for seed in range(60):
+        world = World(SimulationConfig(readers=30, candidates=3, slate_size=2, seed=seed, population=ALL_COME))
+        articles = shelf(world, readers)
+        slate = Ranking(lambda world, readers, faced: np.tile([0.0, 1.0, 2.0], (30, 1)), 1.0)(world, readers)
+        first.append((articles == slate[:, :1]).argmax(1))
+    share = np.bincount(np.concatenate(first), minlength=3) / 1_800
+    expected = np.exp([0.0, 1.0, 2.0]) / np.exp([0.0, 1.0, 2.0]).sum()
+    np.testing.assert_allclose(share, expected, atol=4 * 0.5 / 1_800**0.5)
+
+
+def test_lives_count_days_slates_and_clicks() -> None:
+    """One reader's life, counted by hand."""
+    config = SimulationConfig(readers=1, days=9, seed=5, population=PopulationConfig(visits_per_day=2.0, bots=0.0))
+    lives, world, act = live(config, greedy_click), World(config), Ranking(click_chance)
+    days, slates, clicks = set(), 0, 0
+    while world.next_time[0] < config.end_time:
+        days.add((world.next_time[0] - config.start_time) // (24 * HOUR))
+        feedback = world.respond(np.array([0]), act(world, np.array([0])))
+        slates, clicks = slates + 1, clicks + int((feedback.kind == 1).sum())
+    assert lives.active_days.tolist() == [len(days)]
+    assert lives.slates.tolist() == [slates]
+    assert lives.clicks.tolist() == [clicks]
+    assert lives.impressions.tolist() == [10 * slates]
+    assert 3 < len(days) <= 9
+    assert clicks > 0
