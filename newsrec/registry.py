@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from newsrec.baselines import matrix_factorization, popularity, transformer
-from newsrec.rl import dqn
+from newsrec.rl import dqn, policy_gradient
 
 
 class Entry(NamedTuple):
@@ -28,4 +28,10 @@ REGISTRY = {
     ),
     "transformer": Entry(transformer.Config, transformer.TransformerPolicy, transformer.TransformerLearner),
     "dqn": Entry(dqn.Config, dqn.DQNPolicy, dqn.DQNLearner, long_term=True),
+    "policy_gradient": Entry(
+        policy_gradient.Config,
+        policy_gradient.PolicyGradientPolicy,
+        policy_gradient.PolicyGradientLearner,
+        long_term=True,
+    ),
 }

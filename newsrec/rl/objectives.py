@@ -61,7 +61,8 @@ def slate_log_probability(scores: Tensor, slate: Tensor, slate_mask: Tensor) -> 
     chosen = scores.gather(1, slate).masked_fill(~slate_mask, -torch.inf)  # [B, K]
     shown = torch.zeros_like(scores).scatter_add_(1, slate, slate_mask.to(scores.dtype)) > 0  # [B, C]
     rest = scores.masked_fill(shown, -torch.inf).logsumexp(1, keepdim=True)  # [B, 1]
-    below = chosen.flip(1).logcumsumexp(1).flip(1)  # [B, K], from k on
+    finite = chosen.clamp(min=-1e30)  # logcumsumexp has no gradient where all it sums is nothing
+    below = finite.flip(1).logcumsumexp(1).flip(1)  # [B, K], from k on
     log_probability = chosen - torch.logaddexp(below, rest)
     return torch.where(slate_mask, log_probability, 0.0)
 

@@ -109,6 +109,9 @@ def test_slate_log_probability_has_no_nan_gradient_with_an_empty_slate_or_no_can
     slate, mask = torch.zeros(2, 2).long(), torch.tensor([[True, False], [False, False]])
     objectives.slate_log_probability(masked, slate, mask).sum().backward()
     torch.testing.assert_close(scores.grad, torch.tensor([[2 / 3, -1 / 3, -1 / 3], [0.0, 0.0, 0.0]]))
+    unshown = torch.zeros(1, 3, requires_grad=True)
+    objectives.slate_log_probability(unshown, slate[1:], mask[1:]).sum().backward()
+    assert unshown.grad.tolist() == [[0.0, 0.0, 0.0]]
 
 
 def test_targets_and_slate_values_by_hand() -> None:
