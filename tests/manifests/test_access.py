@@ -1,31 +1,15 @@
 """Who may talk to whom, and who may change what."""
 
-import re
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.manifests.breaking import Broken, Rule, container, name
-from tests.manifests.objects import (
-    OVERLAYS,
-    Object,
-    Pod,
-    behind,
-    find,
-    of_kind,
-    pods,
-    port_numbers,
-    render,
-    selects,
-    services,
-    title,
-)
-
-OF_KUBEFLOW = {"ml-pipeline.kubeflow": Pod("Kubeflow Pipelines", "ml-pipeline", "kubeflow", {"app": "ml-pipeline"}, {})}
-"""Servers that are called and made by Kubeflow Pipelines, whose doors are its own."""
-Rules = Iterator[tuple[list[dict[str, Any]], set[int]]]
-"""Peers and ports of rules of network policies."""
+from tests.manifests.connections import NAME, OTHERS, Connection, Direction, allowed, needed
+from tests.manifests.objects import OVERLAYS, Object, find, of_kind, pods, render, selects, title
+from tests.manifests.test_pipelines import cluster_of
 
 
 def nothing_is_open_that_no_policy_names(objects: list[Object]) -> Iterator[str]:
@@ -39,39 +23,27 @@ def nothing_is_open_that_no_policy_names(objects: list[Object]) -> Iterator[str]
         ]  # fmt: skip
         if {"Ingress", "Egress"} not in closed:
             yield f"namespace {namespace}: nothing is denied by default"
+
+
+def policies_allow_what_is_needed_and_no_more(objects: list[Object]) -> Iterator[str]:
+    """Out of the one and into the other, the table of needed connections is what policies open."""
+    ours = {pod.owner for pod in pods(objects)}
+    table = needed(objects, cluster_of(objects))
+    ends: dict[Direction, str] = {"egress": "who", "ingress": "whom"}
+    for direction, end in ends.items():
+        wanted = {each for each in table if getattr(each, end) in ours}
+        found = allowed(objects, direction)
+        yield from (f"{direction}: {_sentence(each)} is needed and not allowed" for each in sorted(wanted - found))
+        yield from (f"{direction}: {_sentence(each)} is allowed and not needed" for each in sorted(found - wanted))
+
+
+def pods_of_others_are_left_alone(objects: list[Object]) -> Iterator[str]:
+    """A policy that selects a pod closes it to whatever the policy does not name."""
     for policy in of_kind(objects, "NetworkPolicy"):
-        for rule in policy["spec"].get("ingress", []) + policy["spec"].get("egress", []):
-            if not (rule.get("from") or rule.get("to")) or not rule.get("ports"):
-                yield f"{title(policy)}: a rule for everybody or for every port"
-
-
-def policies_open_each_needed_path(objects: list[Object]) -> Iterator[str]:
-    """Every Service can be reached; every address in a pod's settings can be, out of the one and into the other."""
-    every = pods(objects)
-    for thing in services(objects):
-        for pod in behind(thing, objects):
-            for port in thing["spec"]["ports"]:
-                number = port_numbers(pod).get(port["targetPort"], port["targetPort"])
-                if not any(number in ports for _, ports in _rules(objects, pod, "ingress")):
-                    yield f"{title(thing)}: no policy lets anybody in at {number}"
-    for pod in every:
-        if not any({53} <= ports for _, ports in _rules(objects, pod, "egress")):
-            yield f"{pod.owner}: cannot ask for names"
-        for host, port in _addresses(pod):
-            theirs = OF_KUBEFLOW.get(host)
-            targets = [theirs] if theirs else behind(find(objects, "Service", host), objects)
-            if not targets:
-                yield f"{pod.owner}: there is nothing behind {host}"
-            for target in targets:
-                if not _open(_rules(objects, pod, "egress"), target, port):
-                    yield f"{pod.owner}: may not call {host} at {port}"
-                if not theirs and not _open(_rules(objects, target, "ingress"), pod, port):
-                    yield f"{pod.owner}: is not let in by {host} at {port}"
-    for service in of_kind(objects, "InferenceService"):
-        for pod in pods([service]):
-            outside = [peers for peers, _ in _rules(objects, pod, "egress") if _leads_outside(peers)]
-            if not outside:
-                yield f"{pod.owner}: no way to the object store"
+        for party in OTHERS:
+            here = policy["metadata"]["namespace"] == party.namespace.get(NAME)
+            if here and selects(policy["spec"]["podSelector"], party.labels):
+                yield f"{title(policy)} holds for {party.name}"
 
 
 def pipelines_may_publish_and_nothing_more(objects: list[Object]) -> Iterator[str]:
@@ -89,50 +61,15 @@ def pipelines_may_publish_and_nothing_more(objects: list[Object]) -> Iterator[st
             yield f"{title(account)}: its pods get a token of the API"
 
 
-def _addresses(pod: Pod) -> set[tuple[str, int]]:
-    """Host and port of each server in ``pod``'s settings: ``redis:6379``, ``postgresql://USER@HOST/NAME``, a URL."""
-    found = set()
-    for part in pod.every_container:
-        for entry in part.get("env", []):
-            if address := re.fullmatch(r"([a-z-]+):(\d+)", entry.get("value", "")):
-                found.add((address[1], int(address[2])))
-        for argument in part.get("args", []):
-            if database := re.search(r"postgresql://\w+@([a-z-]+)/", argument):
-                found.add((database[1], 5432))
-            if url := re.search(r"http://([a-z.-]+):(\d+)", argument):
-                found.add((url[1], int(url[2])))
-    return found
-
-
-def _rules(objects: list[Object], pod: Pod, direction: str) -> Iterator[tuple[list[dict[str, Any]], set[int]]]:
-    """Peers and ports of every rule in ``direction`` that holds for ``pod``."""
-    for policy in of_kind(objects, "NetworkPolicy"):
-        if policy["metadata"]["namespace"] == pod.namespace and selects(policy["spec"]["podSelector"], pod.labels):
-            for rule in policy["spec"].get(direction, []):
-                peers = rule["from" if direction == "ingress" else "to"]
-                yield peers, {port["port"] for port in rule["ports"]}
-
-
-def _open(rules: Iterator[tuple[list[dict[str, Any]], set[int]]], peer: Pod, port: int) -> bool:
-    """Whether a rule names ``peer``, which is in the same namespace, and ``port``."""
-    return any(
-        port in ports
-        and any("namespaceSelector" not in p and selects(p.get("podSelector", {}), peer.labels) for p in peers)
-        for peers, ports in rules
-    )
-
-
-def _leads_outside(peers: list[dict[str, Any]]) -> bool:
-    names = [
-        peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name") for peer in peers
-    ]
-    return any("ipBlock" in peer for peer in peers) or any(name not in (None, "kube-system") for name in names)
+def _sentence(connection: Connection) -> str:
+    return f"{connection.who} -> {connection.whom} at {connection.port}"
 
 
 CLOSED = nothing_is_open_that_no_policy_names
-PATHS = policies_open_each_needed_path
+TABLE = policies_allow_what_is_needed_and_no_more
+OTHERS_PODS = pods_of_others_are_left_alone
 RIGHTS = pipelines_may_publish_and_nothing_more
-RULES: list[Rule] = [CLOSED, PATHS, RIGHTS]
+RULES: list[Rule] = [CLOSED, TABLE, OTHERS_PODS, RIGHTS]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -157,32 +94,34 @@ CLUSTER_ROLE = {"kind": "ClusterRoleBinding", "metadata": {"name": "admin"}}
 BROKEN = [
     Broken(CLOSED, "denied by default", lambda o: remove(o, "deny-all")),
     Broken(CLOSED, "denied by default", lambda o: policy(o, "deny-all").update(policyTypes=["Ingress"])),
-    Broken(CLOSED, "for everybody", lambda o: policy(o, "redis")["ingress"][0].pop("from")),
-    Broken(CLOSED, "for every port", lambda o: policy(o, "collector")["egress"][0].pop("ports")),
-    Broken(PATHS, "Service postgres: no policy lets anybody in at 5432", lambda o: remove(o, "postgres")),
     Broken(
-        PATHS,
-        "Service newsrec-candidate: no policy lets anybody in at 8081",
-        lambda o: policy(o, "predictor")["ingress"][0].update(ports=[{"port": 8080, "protocol": "TCP"}]),
-    ),
-    Broken(PATHS, "cannot ask for names", lambda o: remove(o, "dns")),
-    Broken(PATHS, "Deployment collector: may not call redis", lambda o: policy(o, "collector")["egress"].pop(0)),
-    Broken(
-        PATHS,
-        "(newsrec-predictor): is not let in by postgres",
-        lambda o: policy(o, "postgres")["ingress"][0]["from"].pop(0),
+        TABLE,
+        "egress: Deployment collector -> StatefulSet redis at TCP 6380 is needed and not allowed",
+        lambda o: (
+            container(o, "collector")["env"][0].update(value="redis:6380"),
+            find(o, "Service", "redis")["spec"]["ports"].append({"port": 6380, "targetPort": 6380}),
+        ),
     ),
     Broken(
-        PATHS,
-        "may not call redis at 6380",
-        lambda o: container(o, "collector")["env"][0].update(value="redis:6380"),
+        TABLE,
+        "ingress: any pod in kubeflow -> StatefulSet redis at TCP 6379 is allowed and not needed",
+        lambda o: policy(o, "redis")["ingress"][0]["from"][2].pop("podSelector"),
     ),
     Broken(
-        PATHS,
-        "Job schedule-feedback: may not call ml-pipeline.kubeflow at 8888",
-        lambda o: policy(o, "schedule-feedback")["egress"][1].update(ports=[{"port": 8887, "protocol": "TCP"}]),
+        TABLE,
+        "egress: InferenceService newsrec (newsrec-predictor) -> 169.254.169.254 at TCP 443 is allowed and not needed",
+        lambda o: policy(o, "object-store")["egress"][0]["to"][0]["ipBlock"].pop("except"),
     ),
-    Broken(PATHS, "no way to the object store", lambda o: remove(o, "object-store")),
+    Broken(
+        TABLE,
+        "ingress: Prometheus -> Deployment collector at TCP 8090 is allowed and not needed",
+        lambda o: o.remove(find(o, "ServiceMonitor", "collector")),
+    ),
+    Broken(
+        OTHERS_PODS,
+        "NetworkPolicy schedule-feedback holds for pipeline tasks",
+        lambda o: policy(o, "schedule-feedback").update(podSelector={}),
+    ),
     Broken(RIGHTS, "more than to read and patch", lambda o: publish(o)["verbs"].append("delete")),
     Broken(RIGHTS, "more than to read and patch", lambda o: publish(o).pop("resourceNames")),
     Broken(RIGHTS, "more than to read and patch", lambda o: publish(o)["resources"].append("*")),
@@ -198,3 +137,86 @@ BROKEN = [
 @pytest.mark.parametrize("broken", BROKEN, ids=name)
 def test_a_rule_catches(broken: Broken) -> None:
     assert any(broken.complaint in found for found in broken.found())
+
+
+PREDICTOR, COLLECTOR = "InferenceService newsrec (newsrec-predictor)", "Deployment collector"
+ON_A_LAPTOP = {
+    ("clients", PREDICTOR, "TCP 8080"),
+    ("clients", PREDICTOR, "TCP 8081"),
+    ("clients", COLLECTOR, "TCP 8090"),
+    ("pipeline tasks", "StatefulSet redis", "TCP 6379"),
+    ("pipeline tasks", "StatefulSet postgres", "TCP 5432"),
+    (PREDICTOR, "StatefulSet redis", "TCP 6379"),
+    (PREDICTOR, "StatefulSet postgres", "TCP 5432"),
+    (PREDICTOR, "the object store of Kubeflow", "TCP 8333"),
+    (COLLECTOR, "StatefulSet redis", "TCP 6379"),
+    (COLLECTOR, "StatefulSet postgres", "TCP 5432"),
+    ("Job schedule-feedback", "the API of Kubeflow Pipelines", "TCP 8888"),
+    *((who, "DNS", port) for who in (PREDICTOR, COLLECTOR, "Job schedule-feedback") for port in ("UDP 53", "TCP 53")),
+}
+"""What the code and the manifests of kind come to."""
+MORE_ELSEWHERE = {("Prometheus", PREDICTOR, "TCP 8080"), ("Prometheus", COLLECTOR, "TCP 8090")}
+
+
+def test_the_table_of_needed_connections() -> None:
+    laptop, production = (render(overlay) for overlay in ("kind", "production"))
+    assert needed(laptop, cluster_of(laptop)) == ON_A_LAPTOP
+    store = (PREDICTOR, "the object store of Kubeflow", "TCP 8333")
+    expected = ON_A_LAPTOP - {store} | MORE_ELSEWHERE | {(PREDICTOR, "public addresses", "TCP 443")}
+    assert needed(production, cluster_of(production)) == expected
+
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def mutants(policy: dict[str, Any]) -> Iterator[tuple[str, Change]]:
+    """Every rule, peer, port and selector of a policy's spec removed, emptied or moved, each by itself."""
+    yield "for every pod", lambda spec: spec.update(podSelector={})
+    for kind in policy["policyTypes"]:
+        yield f"not for {kind}", lambda spec, kind=kind: spec["policyTypes"].remove(kind)
+    for direction, side in (("ingress", "from"), ("egress", "to")):
+        for i, rule in enumerate(policy.get(direction, [])):
+            where = f"{direction}[{i}]"
+            yield f"{where} removed", lambda spec, d=direction, i=i: spec[d].pop(i)
+            for what, change in _mutants_of_rule(rule, side):
+                yield f"{where}: {what}", lambda spec, d=direction, i=i, change=change: change(spec[d][i])
+
+
+def _mutants_of_rule(rule: dict[str, Any], side: str) -> Iterator[tuple[str, Change]]:
+    yield "for everybody", lambda rule: rule.pop(side)
+    yield "for every port", lambda rule: rule.pop("ports")
+    for i, port in enumerate(rule["ports"]):
+        other = "TCP" if port["protocol"] == "UDP" else "UDP"
+        yield f"port {i} removed", lambda rule, i=i: rule["ports"].pop(i)
+        for fields in ({"port": port["port"] + 1}, {"endPort": port["port"] + 1}, {"protocol": other}):
+            yield f"port {i} {fields}", lambda rule, i=i, fields=fields: rule["ports"][i].update(fields)
+    for i, peer in enumerate(rule[side]):
+        yield f"peer {i} removed", lambda rule, i=i: rule[side].pop(i)
+        for selector in set(peer) - {"ipBlock"}:
+            yield f"any {selector} of peer {i}", lambda rule, i=i, s=selector: rule[side][i].update({s: {}})
+        if len(peer) > 1:
+            for selector in peer:
+                yield f"no {selector} of peer {i}", lambda rule, i=i, s=selector: rule[side][i].pop(s)
+        for cidr in peer.get("ipBlock", {}).get("except", []):
+            yield f"{cidr} too", lambda rule, i=i, c=cidr: rule[side][i]["ipBlock"]["except"].remove(c)
+
+
+def mutated(objects: list[Object], which: str, change: Change) -> list[Object]:
+    changed = copy.deepcopy(objects)
+    change(find(changed, "NetworkPolicy", which)["spec"])
+    return changed
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_whatever_is_wider_or_narrower_is_noticed(overlay: str) -> None:
+    objects, unnoticed, tried = render(overlay), [], 0
+    for thing in of_kind(objects, "NetworkPolicy"):
+        which, spec = thing["metadata"]["name"], thing["spec"]
+        changes = [("removed", None), *mutants(spec)] if spec["podSelector"] else [("removed", None)]
+        for what, change in changes:
+            broken = mutated(objects, which, change) if change else [o for o in objects if o is not thing]
+            tried += 1
+            if not any(found for rule in RULES for found in rule(broken)):
+                unnoticed.append(f"{which}: {what}")
+    assert unnoticed == []
+    assert tried > 100
