@@ -8,43 +8,13 @@ import pytest
 import torch
 
 from newsrec.encoders.scorer import NetworkConfig
-from newsrec.events import KINDS
-from newsrec.features import EMBEDDING_DIM
 from newsrec.rl.dqn import Config, DQNLearner, DQNPolicy
-from newsrec.transitions import Transitions
-from tests.baselines.batches import batch
 from tests.rl import two_moods
-
-SMALL = NetworkConfig(width=8, layers=1, heads=1, dropout=0.0)
+from tests.rl.two_decisions import SMALL, flattened, two_decisions
 
 
 def flat(**config: Any) -> DQNPolicy:
-    """Clicks at even odds, every read worth a click; the content of article i is the i-th number of its vector."""
-    policy = DQNPolicy(Config(network=SMALL, forget_rate=0.0, **config), 4)
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            parameter.zero_()
-        policy.article.content.weight[torch.arange(8), torch.arange(8)] = 1.0
-    return policy
-
-
-def two_decisions() -> Transitions:
-    """The first reader clicks both articles and comes back; the second sees one, clicks nothing and stays away."""
-    content = torch.eye(5, EMBEDDING_DIM)
-    made = batch([[4], [3]], [[1, 2, 3], [1, 2, 4]], [0, 0], content)  # none is like what they read
-    feedback = torch.zeros(2, 2, len(KINDS))
-    feedback[0, :, KINDS.index("click")] = 1.0
-    return made._replace(
-        slate=torch.tensor([[1, 2], [0, 0]]),
-        slate_mask=torch.tensor([[True, True], [True, False]]),
-        feedback=feedback,
-        reward=torch.tensor([2.0, 0.0]),
-        discount=torch.tensor([0.5, 0.75]),
-        returned=torch.tensor([1.0, 0.0]),
-        expected=torch.tensor([0.25, 0.5]),
-        next_state=made.state,
-        next_candidates=made.candidates,
-    )
+    return flattened(DQNPolicy(Config(network=SMALL, forget_rate=0.0, **config), 4))
 
 
 def test_the_first_losses_by_hand() -> None:
@@ -107,7 +77,7 @@ def test_reaches_the_optimum_of_a_newsroom_where_bait_wins_clicks() -> None:
     network = NetworkConfig(width=16, layers=1, heads=1, dropout=0.0)
     config = Config(network=network, learning_rate=0.01, forget_rate=0.0, target_rate=0.05)
     policy = DQNPolicy(config, 4)
-    slates = two_moods.learned(DQNLearner(policy, torch.Generator().manual_seed(0)), steps=400)
+    slates = two_moods.learned(DQNLearner(policy, torch.Generator().manual_seed(0)), 400, two_moods.log())
     assert two_moods.value(slates) >= 0.99
     readers = two_moods.one_of_each()
     with torch.inference_mode():

@@ -96,9 +96,9 @@ def one_of_each() -> Transitions:
     return _readers(np.arange(2))
 
 
-def learned(learner: Any, steps: int, rows: int = 128) -> np.ndarray:
-    """[mood, 2]: the slates of a policy after ``steps`` batches of the log; of each mood the two best scores."""
-    everything, generator = log(), torch.Generator().manual_seed(0)
+def learned(learner: Any, steps: int, everything: Transitions, rows: int = 128) -> np.ndarray:
+    """[mood, 2]: the slates of a policy after ``steps`` batches of a log; of each mood the two best scores."""
+    generator = torch.Generator().manual_seed(0)
     for _ in range(steps):
         learner.update(take(everything, torch.randint(len(everything.reward), (rows,), generator=generator)))
     readers = one_of_each()
