@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from newsrec.baselines import matrix_factorization, popularity, transformer
-from newsrec.rl import cql, dqn, policy_gradient
+from newsrec.rl import cql, dqn, iql, policy_gradient
 
 
 class Entry(NamedTuple):
@@ -29,6 +29,7 @@ REGISTRY = {
     "transformer": Entry(transformer.Config, transformer.TransformerPolicy, transformer.TransformerLearner),
     "dqn": Entry(dqn.Config, dqn.DQNPolicy, dqn.DQNLearner, long_term=True),
     "cql": Entry(cql.Config, cql.CQLPolicy, cql.CQLLearner, long_term=True),
+    "iql": Entry(iql.Config, iql.IQLPolicy, iql.IQLLearner, long_term=True),
     "policy_gradient": Entry(
         policy_gradient.Config,
         policy_gradient.PolicyGradientPolicy,
