@@ -94,7 +94,7 @@ class PolicyGradientLearner:
         log_beta = log_softmax(behaviour.detach(), candidates.mask)
         chosen, chosen_beta = log_pi.gather(1, batch.slate), log_beta.gather(1, batch.slate)  # [B, K]
         weight = capped_weight(chosen, chosen_beta, config.weight_cap)
-        places = batch.slate_mask.sum(1, keepdim=True).float()  # [B, 1]
+        places = batch.slate_mask.sum(1, keepdim=True).clamp(min=1).float()  # [B, 1]
         correction = top_k_correction(chosen.exp(), places).detach()
         advantage = config.click_weight + config.return_weight * (residual - expected.detach())  # [B]
         read = clicked(batch) & batch.slate_mask
