@@ -19,7 +19,7 @@ def curves(log: dict[str, Statistic], simulated: dict[str, Statistic], confidenc
     """Every curve that the log tells; the band holds ``confidence`` at each point."""
     told = [name for name, found in log.items() if found.question.shape != "figure" and not found.refusal]
     rows = max(1, math.ceil(len(told) / COLUMNS))
-    figure = Figure(figsize=(4.2 * COLUMNS, 0.5 + 3.0 * rows), layout="constrained")
+    figure = Figure(figsize=(4.2 * COLUMNS, 0.5 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes, name in zip(panels, told, strict=False):
         _panel(axes, log[name], simulated[name], confidence)
@@ -38,7 +38,7 @@ def _panel(axes: Axes, log: Statistic, simulated: Statistic, confidence: float) 
     sizes = f"log: {_size(log)}"
     if not simulated.refusal:
         axes.plot(simulated.at, simulated.value, "s--", color=SIMULATED, markersize=3, linewidth=1, label="simulator")
-        sizes += f"; simulator: {_size(simulated)}"
+        sizes += f"\nsimulator: {_size(simulated)}"
     axes.set_title(f"{log.question.meaning}\n{sizes}", fontsize=9)
     axes.set_ylabel(Y_LABELS[log.question.shape], fontsize=9)
     axes.set_ylim(0.0, 1.02 if log.question.shape in ("shares", "survival") else None)

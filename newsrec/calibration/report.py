@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,11 @@ def refuse_foreign(directory: str | Path) -> None:
 
 
 def tables(calibration: Calibration) -> Group:
-    """What was fitted, then statistic by statistic the log and the simulator."""
-    return Group(_table(PARAMETERS, _parameter_rows(calibration)), "", _table(STATISTICS, _statistic_rows(calibration)))
+    """What was fitted, then statistic by statistic the log and the simulator, then why the log does not tell others."""
+    told = (row for row in _statistic_rows(calibration) if not calibration.log[row[0]].refusal)
+    refused = ((name, found.refusal) for name, found in calibration.log.items() if found.refusal)
+    parameters, statistics = _table(PARAMETERS, _parameter_rows(calibration)), _table(STATISTICS, told)
+    return Group(parameters, "", statistics, "", _table(("not told", "why"), refused))
 
 
 def to_toml(source: str, calibration: Calibration) -> str:
@@ -141,10 +144,10 @@ def _measured(value: float, statistic: Statistic) -> str:
     return f"{value:.3g} {statistic.question.unit}".strip()
 
 
-def _table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column in ("statistic", "parameter"))
+        table.add_column(column, no_wrap=column in ("statistic", "parameter", "not told"))
     for row in rows:
         table.add_row(*row)
     return table

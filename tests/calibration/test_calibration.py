@@ -4,10 +4,12 @@ import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from newsrec import config as configs
 from newsrec.calibration import report
@@ -143,6 +145,18 @@ def test_a_log_that_tells_nothing_is_refused_with_all_reasons(real_data: Callabl
         "100% of the slates have a click: the log left the others out",
     ):
         assert part in str(refused.value)
+
+
+def test_the_terminal_shows_what_is_told_and_below_why_the_rest_is_not(calibration: Calibration) -> None:
+    console = Console(width=140, record=True, file=StringIO())
+    refusal = "needs at least 30 readers with a dwell, found 4"
+    log = calibration.log | {"dwell_p90": calibration.log["dwell_p90"]._replace(refusal=refusal)}
+    console.print(report.tables(calibration._replace(log=log)))
+    told, refused = console.export_text().split("not told")
+    assert "dwell_median" in told
+    assert "dwell_p90" not in told
+    assert refused.split()[:3] == ["why", "dwell_p90", "needs"]
+    assert refusal in refused
 
 
 def test_what_an_earlier_log_told_is_kept_beside_what_this_one_tells(calibration: Calibration) -> None:
