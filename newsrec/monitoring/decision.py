@@ -10,10 +10,12 @@ Every rule is asked and says its numbers, whether it fires or not. A roll-back o
 to stop harming first, and the next run retrains where a rule still says so.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from newsrec.evaluation.intervals import Interval
 from newsrec.features import DAY
 from newsrec.monitoring.drift import Drift
 from newsrec.monitoring.live_value import LiveValue
@@ -110,15 +112,21 @@ def _bad_release(served: Standing, value: LiveValue, config: RulesConfig) -> Rul
         if side.decisions < config.min_decisions or side.readers < config.min_readers:
             needed = f"needed are {config.min_decisions:,} of {config.min_readers}"
             return rule(f"{version} has {side.decisions:,} decisions of {side.readers:,} readers to judge, {needed}")
-    difference = value.difference["reward"]
+    readers, days = value.difference["reward"], value.between_days
     limit = -config.tolerance * abs(value.previous.value["reward"].mean)
     found = (
-        f"reward per decision is {difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] against "
-        f"{served.previous}, rolled back where the upper end is below {limit:.3f}"
+        f"reward per decision is {_signed(readers)} between readers and {_signed(days)} between days against "
+        f"{served.previous}, rolled back where both upper ends are below {limit:.3f}"
     )
-    if difference.high < limit and served.rolled_back:
+    bad = readers.high < limit and days.high < limit
+    if bad and served.rolled_back:
         return rule(f"{found}; it replaced the withdrawn {served.rolled_back} itself: a second step back is a person's")
-    return rule(found, difference.high < limit)
+    return rule(found, bad)
+
+
+def _signed(interval: Interval) -> str:
+    ends = "too few days" if math.isnan(interval.high) else f"{interval.low:+.3f}, {interval.high:+.3f}"
+    return f"{interval.mean:+.3f} [{ends}]"
 
 
 def _drift(drifts: Mapping[str, Drift]) -> Rule:

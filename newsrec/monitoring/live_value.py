@@ -7,8 +7,9 @@ A decision counts once its hours are over: younger ones are left out, of both re
 arrived later than that is not counted, again of both alike. No window is open, so none has to be guessed. Intervals
 resample whole readers, a reader of both releases with both of their parts (``evaluation.intervals``).
 
-The two served at different times. The news of their days is part of the difference: a tolerance, a high confidence and
-the short memory of ``days`` keep that from withdrawing a good release.
+The two served on different days, and a day of great news is worth more whoever chose the slates. Readers do not know
+that: all of them read more on it. So a second interval takes whole days for what is drawn, and asks only how the two
+releases' days *rank* (``evaluation.shift``), whatever the best of them is worth. A release is bad where both say so.
 """
 
 from dataclasses import dataclass, field
@@ -19,10 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from newsrec.evaluation.intervals import Interval, clustered_difference, clustered_means
+from newsrec.evaluation.shift import shift
 from newsrec.events import KINDS, EventLog, microseconds
 from newsrec.features import DAY, HOUR
 from newsrec.reward import RewardConfig, engagement
 
+PART_OF_A_DAY = 0.25
+"""A day counts for a release from this share of the decisions of its busiest day on: hand-over days are cut."""
 METRICS = ("reward", "clicked")
 """Reward in clicks; share of the slates with a click."""
 
@@ -36,7 +40,9 @@ class ValueConfig:
     feedback_hours: float = 6.0
     """How long a decision is given to earn its reward."""
     confidence: float = 0.99
-    """Of the intervals: a release is looked at every day, so each look must be surer than 95 %."""
+    """Of the intervals between readers: a release is looked at every day, so each look must be surer than 95 %."""
+    day_confidence: float = 0.95
+    """Of the interval between days. There are few of them: 99 % ask for one day more of harm, at least."""
     draws: int = 2000
     seed: int = 0
     reward: RewardConfig = field(default_factory=RewardConfig)
@@ -46,8 +52,9 @@ class ValueConfig:
             raise ValueError(f"days is {self.days}, expected 1 or more")
         if not self.feedback_hours > 0:
             raise ValueError(f"feedback_hours is {self.feedback_hours}, expected more than 0")
-        if not 0.0 < self.confidence < 1.0:
-            raise ValueError(f"confidence is {self.confidence}, expected a share between 0 and 1, such as 0.99")
+        for name in ("confidence", "day_confidence"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a share between 0 and 1, such as 0.99")
         if self.draws < 1:
             raise ValueError(f"draws is {self.draws}, expected 1 or more")
 
@@ -94,8 +101,11 @@ class LiveValue(NamedTuple):
     live: Served
     previous: Served
     difference: dict[str, Interval]
+    """With the variance between readers."""
+    between_days: Interval
+    """How much higher the reward of a day is; NaN, or without ends, where there are too few days."""
     days: list[Day]
-    """From the oldest."""
+    """From the oldest; the last one ends ``feedback_hours`` before the run."""
 
 
 def compare(log: EventLog, live: str, previous: str, until: int, config: ValueConfig) -> LiveValue:
@@ -107,20 +117,21 @@ def compare(log: EventLog, live: str, previous: str, until: int, config: ValueCo
     for name, values in zip(METRICS, found.values.T, strict=True):
         sides = np.stack([np.where(new, values, np.nan), np.where(old, values, np.nan)], 1)
         differences[name] = clustered_difference(sides, found.reader, generator, config.confidence, config.draws)
+    end = _end(until, config)
     return LiveValue(
         _served(found, new, generator, config),
         _served(found, old, generator, config),
         differences,
-        _by_day(found, new, old, until, generator, config),
+        shift(_day_means(found, new, end), _day_means(found, old, end), config.day_confidence),
+        _by_day(found, new, old, end, generator, config),
     )
 
 
 def outcomes(log: EventLog, until: int, config: ValueConfig) -> Outcomes:
-    """The decisions of the last ``days`` whose ``feedback_hours`` were over at ``until``."""
-    horizon = int(config.feedback_hours * HOUR)
-    time = microseconds(log.recommendations["time"])
-    made = log.recommendations.filter(pa.array((time >= until - config.days * DAY) & (time < until - horizon)))
-    feedback, row = _on_slates(made, log.feedback, horizon)
+    """The decisions of the last ``days`` of those whose ``feedback_hours`` were over at ``until``."""
+    end, time = _end(until, config), microseconds(log.recommendations["time"])
+    made = log.recommendations.filter(pa.array((time >= end - config.days * DAY) & (time < end)))
+    feedback, row = _on_slates(made, log.feedback, until - end)
     version = pc.fill_null(made["policy_version"], "").to_numpy().astype(str)
     clicked = np.bincount(row, feedback[:, KINDS.index("click")], made.num_rows) > 0
     return Outcomes(
@@ -130,6 +141,11 @@ def outcomes(log: EventLog, until: int, config: ValueConfig) -> Outcomes:
         made["user_id"].combine_chunks().dictionary_encode().indices.to_numpy(),
         version,
     )
+
+
+def _end(until: int, config: ValueConfig) -> int:
+    """The moment from which on decisions are too young."""
+    return until - int(config.feedback_hours * HOUR)
 
 
 def _on_slates(made: pa.Table, feedback: pa.Table, horizon: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,11 +175,19 @@ def _served(found: Outcomes, rows: np.ndarray, generator: np.random.Generator, c
 
 
 def _by_day(
-    found: Outcomes, new: np.ndarray, old: np.ndarray, until: int, generator: np.random.Generator, config: ValueConfig
+    found: Outcomes, new: np.ndarray, old: np.ndarray, end: int, generator: np.random.Generator, config: ValueConfig
 ) -> list[Day]:
     days = []
-    for end in range(until - (config.days - 1) * DAY, until + 1, DAY):
-        today = (found.time >= end - DAY) & (found.time < end)
+    for stop in range(end - (config.days - 1) * DAY, end + 1, DAY):
+        today = (found.time >= stop - DAY) & (found.time < stop)
         live, previous = (_served(found, rows & today, generator, config).value["reward"] for rows in (new, old))
-        days.append(Day(end, live, previous))
+        days.append(Day(stop, live, previous))
     return days
+
+
+def _day_means(found: Outcomes, rows: np.ndarray, end: int) -> np.ndarray:
+    """[D] mean reward on each day of ``rows`` [N] bool that is more than a part."""
+    day = (end - 1 - found.time[rows]) // DAY
+    decisions, reward = np.bincount(day), np.bincount(day, found.reward[rows])
+    whole = decisions >= max(1.0, PART_OF_A_DAY * decisions.max(initial=0))
+    return reward[whole] / decisions[whole]

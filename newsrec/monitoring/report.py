@@ -68,6 +68,7 @@ def _value(value: LiveValue) -> str:
     ]
     for what in ("decisions", "readers"):
         rows.append([what, f"{getattr(value.live, what):,}", f"{getattr(value.previous, what):,}", ""])
+    rows.append(["reward of a day", "", "", _interval(value.between_days)])
     return _table(["", "served", "before it", "difference"], rows)
 
 

@@ -29,7 +29,7 @@ def feedback(name: str, user: str, made: float, kind: str, after: float, article
 
 
 def test_every_decision_has_the_same_hours_to_earn_its_reward():
-    rows = slates(("old", "u", 20, "v"), ("just", "u", 6.01, "v"), ("young", "u", 5.99, "v"), ("past", "u", 49, "v"))
+    rows = slates(("old", "u", 20, "v"), ("just", "u", 6.01, "v"), ("young", "u", 5.99, "v"), ("past", "u", 54.1, "v"))
     events = [
         feedback("old", "u", 20, "click", 5.9),
         feedback("old", "u", 20, "like", 6.1),
@@ -61,10 +61,10 @@ def test_feedback_beside_the_slate_earns_nothing():
 
 
 def test_releases_are_told_apart_by_the_version_that_decided():
-    rows = slates(("1", "u", 9, "new"), ("2", "v", 9, "new"), ("3", "u", 30, "old"), ("4", "w", 31, "old"))
+    rows = slates(("1", "u", 9, "new"), ("2", "v", 9, "new"), ("3", "u", 31, "old"), ("4", "w", 32, "old"))
     rows += slates(("5", "u", 9, "another"))
     rows.append({**decision("6", "x", UNTIL - 9 * HOUR, "abc"), "policy_version": None})
-    events = [feedback(n, u, h, "click", 1) for n, u, h in (("1", "u", 9), ("2", "v", 9), ("3", "u", 30))]
+    events = [feedback(n, u, h, "click", 1) for n, u, h in (("1", "u", 9), ("2", "v", 9), ("3", "u", 31))]
     events += [
         feedback("1", "u", 9, "click", 1, "b"),
         feedback("5", "u", 9, "share", 1),
@@ -75,10 +75,54 @@ def test_releases_are_told_apart_by_the_version_that_decided():
     assert (found.previous.decisions, found.previous.readers, found.previous.value["reward"].mean) == (2, 2, 0.5)
     assert found.difference["reward"].mean == 1.0
     assert found.difference["clicked"].mean == 0.5
-    assert [day.end for day in found.days] == [UNTIL - 2 * DAY, UNTIL - DAY, UNTIL]
-    assert [day.live.mean for day in found.days[2:]] == [1.5]
-    assert [day.previous.mean for day in found.days[1:2]] == [0.5]
+    end = UNTIL - 6 * HOUR
+    assert [day.end for day in found.days] == [end - 2 * DAY, end - DAY, end]
+    assert (found.days[2].live.mean, found.days[1].previous.mean) == (1.5, 0.5)
     assert np.isnan([found.days[0].live.mean, found.days[0].previous.mean, found.days[2].previous.mean]).all()
+    assert found.between_days.mean == 1.0
+    assert np.isnan(found.between_days[1:]).all()  # a day each
+
+
+def clicks_a_day(*days: tuple[str, int, int]) -> EventLog:
+    """From the newest day: the version, its decisions, and the clicks on each."""
+    rows, events = [], []
+    for back, (version, decisions, clicks) in enumerate(days):
+        for number in range(decisions):
+            name, user, made = f"{version}-{back}-{number}", f"u{number}", 12 + 24 * back
+            rows += slates((name, user, made, version))
+            events += [feedback(name, user, made, "click", 1, a) for a in "abc"[:clicks]]
+    return log(ARTICLES, rows, events)
+
+
+def test_releases_are_compared_by_how_their_days_rank():
+    """Of two days and eight, 1 order in 45 has the two at the bottom: less than 2.5 %, so the ends are the outermost
+    of the 16 differences. Of two and seven it is 1 in 36."""
+    days = [("new", 4, 0), ("new", 2, 1), *[("old", 4, 2)] * 7, ("old", 4, 3)]
+    assert compare(clicks_a_day(*days), "new", "old", UNTIL, ValueConfig()).between_days == (-2.0, -3.0, -1.0)
+    fewer = compare(clicks_a_day(*days[:-1]), "new", "old", UNTIL, ValueConfig()).between_days
+    assert fewer.mean == -1.5
+    assert np.isnan(fewer[1:]).all()
+    assert (
+        compare(clicks_a_day(*days[:-1]), "new", "old", UNTIL, ValueConfig(day_confidence=0.9)).between_days.high == -1
+    )
+
+
+def test_a_day_of_great_news_is_no_merit_of_its_release():
+    """Readers by the score say that the first release was better; one day in eight says nothing about releases."""
+    days = [("new", 30, 1)] * 4 + [("old", 30, 1)] * 7 + [("old", 30, 3)]
+    found = compare(clicks_a_day(*days), "new", "old", UNTIL, ValueConfig())
+    assert found.difference["reward"].mean == -0.25
+    assert found.difference["reward"].high < -0.2
+    assert found.between_days == (0.0, 0.0, 0.0)
+
+
+def test_the_day_of_the_hand_over_is_left_out_where_it_is_a_small_part():
+    days = [("new", 8, 1), ("new", 8, 1), ("new", 1, 3), ("old", 8, 2), ("old", 8, 1)]
+    found = compare(clicks_a_day(*days), "new", "old", UNTIL, ValueConfig())
+    assert found.between_days.mean == -0.5  # of 1 and 1 against 2 and 1
+    assert found.difference["reward"].mean == pytest.approx(19 / 17 - 1.5)
+    whole = compare(clicks_a_day(*days[:2], ("new", 2, 3), *days[3:]), "new", "old", UNTIL, ValueConfig())
+    assert whole.between_days.mean == 0.0  # of 1, 1 and 3: a quarter is enough
 
 
 def test_without_a_predecessor_there_is_no_difference():
@@ -88,6 +132,7 @@ def test_without_a_predecessor_there_is_no_difference():
     assert found.live.value["reward"].mean == 0.0
     assert (found.previous.decisions, found.previous.readers) == (0, 0)
     assert np.isnan(found.difference["reward"]).all()
+    assert np.isnan(found.between_days).all()
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +167,9 @@ def test_the_same_log_gives_the_same_value(worse):
     )
 
 
-@pytest.mark.parametrize("values", [{"days": 0}, {"feedback_hours": 0.0}, {"confidence": 1.0}, {"draws": 0}])
+@pytest.mark.parametrize(
+    "values", [{"days": 0}, {"feedback_hours": 0.0}, {"confidence": 1.0}, {"day_confidence": 0.0}, {"draws": 0}]
+)
 def test_impossible_configurations_are_refused(values):
     with pytest.raises(InvalidConfig, match=next(iter(values))):
         from_mapping(ValueConfig, values)

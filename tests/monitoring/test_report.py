@@ -61,7 +61,7 @@ def test_a_day_without_decisions_has_no_point():
         Day(MONDAY + 2 * DAY, Interval(0.4, np.nan, np.nan), Interval(0.5, 0.4, 0.6)),
     ]
     nobody = Served(0, 0, {"reward": NONE, "clicked": NONE})
-    axes = value_plot(LiveValue(nobody, nobody, {"reward": NONE, "clicked": NONE}, days)).axes[0]
+    axes = value_plot(LiveValue(nobody, nobody, {"reward": NONE, "clicked": NONE}, NONE, days)).axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1 Jan", "2 Jan", "3 Jan"]
     drawn = {
         bars.get_label(): ([round(x) for x in bars.lines[0].get_xdata()], list(bars.lines[0].get_ydata()))
@@ -73,10 +73,13 @@ def test_a_day_without_decisions_has_no_point():
 
 def test_an_observation_replaces_the_one_before_it(tmp_path):
     nobody = Served(0, 0, {"reward": NONE, "clicked": NONE})
-    value = LiveValue(nobody, nobody, {"reward": NONE, "clicked": NONE}, [Day(MONDAY, NONE, NONE)])
+    value = LiveValue(
+        nobody, nobody, {"reward": NONE, "clicked": NONE}, Interval(-0.2, -0.3, -0.1), [Day(MONDAY, NONE, NONE)]
+    )
     write_observation(tmp_path / "report", MONDAY, nothing_served(), value, DRIFTS)
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| reward | none | none | none |" in text
+    assert "| reward of a day |  |  | -0.200 [-0.300, -0.100] |" in text
     assert "| device | 0.4 | 0.2 | **drifted** | b |" in text
     assert "| locale |  | 0.2 | not judged | found no rows today |" in text
     write_observation(tmp_path / "report", MONDAY, nothing_served(), None, {})

@@ -12,7 +12,7 @@ from rich.console import Console
 from feature_repo.store import open_store
 from newsrec import artifact, events, ingestion, releases
 from newsrec.events import EventLog, microseconds
-from newsrec.features import DAY
+from newsrec.features import DAY, HOUR
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import PopulationConfig
 from pipelines.local import RunFailed, RunResult, run
@@ -31,7 +31,7 @@ max_growth = 1.0
 threshold = 100.0
 """
 """Few readers make a log of minutes: fewer decisions are asked for, and drift is left to the tests of its own."""
-WORLD = SimulationConfig(readers=120, days=4, articles_per_day=20, population=PopulationConfig(visits_per_day=0.8))
+WORLD = SimulationConfig(readers=120, days=8, articles_per_day=20, population=PopulationConfig(visits_per_day=0.8))
 END = WORLD.end_time
 
 
@@ -129,12 +129,12 @@ def test_a_day_that_breaks_the_contract_changes_nothing(site: Site, first: RunRe
 
 
 def test_a_bad_release_is_rolled_back_by_the_run_itself(site: Site, first: RunResult) -> None:
-    """The second release takes over for the last day and half, and four of five of its readers' clicks are missing."""
+    """The second release takes over for three of eight days, and four of five of its readers' clicks are missing."""
     good = releases.current(site.releases)
     assert good is not None
     worse = artifact.save(made("popularity", data_until=good.data_until), site.root / "worse")
     bad = releases.publish_artifact(site.releases, worse, good.version, "by hand")
-    takeover = END - 3 * DAY // 2
+    takeover = END - 3 * DAY - 6 * HOUR
     log = signed(signed(site.whole, good.version, 0), bad, takeover)
     late = microseconds(log.feedback["time"]) >= takeover
     reads = pc.is_in(log.feedback["kind"], pa.array(["click", "dwell"])).to_numpy(zero_copy_only=False)
