@@ -1,6 +1,7 @@
 """The command ``newsrec``. Whatever the input did wrong ends as one sentence on stderr and exit code 2."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -99,20 +100,35 @@ def simulate(
     ] = None,
     config: World = None,
     set_: Values = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the readers out.  [default: one a core]")
+    ] = None,
 ) -> None:
     """Write the log of a simulated newsroom: random slates with their propensities, and what readers did."""
     if context.invoked_subcommand:
-        if out or config or set_:
+        if out or config or set_ or workers:
             raise typer.BadParameter(f"options stand behind {context.invoked_subcommand}")
         return
     if out is None:
         raise typer.BadParameter("missing, expected a folder to write to", param_hint="--out")
-    from newsrec import ingestion  # takes seconds to import, which the other commands need not wait for
+    from newsrec.simulator import shards  # takes seconds to import, which the other commands need not wait for
 
     settings = configs.load(SimulationConfig, config, set_ or ())
+    workers = workers or len(os.sched_getaffinity(0))
     with _progress(f"{settings.readers:,} readers, {settings.days} days") as advance:
-        ingestion.simulate_to(settings, out, advance)
-    _report(events.read(out), out)
+        written = shards.write(settings, out, workers=workers, progress=advance)
+    rows = {
+        "decisions": f"{written.decisions:,}",
+        "readers": f"{written.users:,}",
+        "articles": f"{written.articles:,} (all with a title)",
+        "events": f"{written.events:,}",
+        "time": f"{settings.days} days from {settings.start}",
+        "click rate": _click_rate(written.clicks, written.impressions),
+        "propensities": "logged",
+    }
+    console = Console()
+    console.print(_table(rows))
+    console.print(f"written to {out}", highlight=False, soft_wrap=True)
 
 
 @simulation.command("calibrate")
@@ -204,9 +220,17 @@ def _summary(log: EventLog) -> Table:
         "articles": f"{log.articles.num_rows:,} ({titled:,} with a title)",
         "events": f"{log.feedback.num_rows:,}",
         "time": f"{times['min']:%Y-%m-%d %H:%M} to {times['max']:%Y-%m-%d %H:%M} UTC",
-        "click rate": f"{clicks / shown:.2%} ({clicks:,} of {shown:,} shown)" if shown else "unknown: no slates",
+        "click rate": _click_rate(clicks, shown),
         "propensities": "logged" if log.has_propensities else "not logged",
     }
+    return _table(rows)
+
+
+def _click_rate(clicks: int, shown: int) -> str:
+    return f"{clicks / shown:.2%} ({clicks:,} of {shown:,} shown)" if shown else "unknown: no slates"
+
+
+def _table(rows: dict[str, str]) -> Table:
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, value)

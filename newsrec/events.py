@@ -11,7 +11,8 @@ flags. A reader of version N ignores columns that it does not know and fills opt
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -262,15 +263,29 @@ def write(log: EventLog, directory: str | Path) -> Path:
 
     Raises InvalidEvents, and FileExistsError where ``directory`` holds anything but an older event log.
     """
-    directory = Path(directory)
     tables = {name: validate(getattr(log, name), name) for name in SCHEMAS}
+    with new_log(directory) as partial:
+        for name, table in tables.items():
+            pq.write_table(table.replace_schema_metadata(metadata(name, log.flags)), partial / f"{name}.parquet")
+    return Path(directory)
+
+
+@contextmanager
+def new_log(directory: str | Path) -> Iterator[Path]:
+    """An empty folder for the tables of a log, which becomes ``directory`` when the block ends without error.
+
+    Raises FileExistsError where ``directory`` holds anything but an older event log.
+    """
+    directory = Path(directory)
     if directory.exists() and not _only_a_log(directory):
         raise FileExistsError(f"{directory} exists and is no event log; expected a new or an empty folder")
     with whole_directory(directory) as partial:
-        for name, table in tables.items():
-            meta = json.dumps({"version": SCHEMA_VERSION, "table": name, "flags": sorted(log.flags)})
-            pq.write_table(table.replace_schema_metadata({"newsrec": meta}), partial / f"{name}.parquet")
-    return directory
+        yield partial
+
+
+def metadata(name: str, flags: frozenset[str] = frozenset()) -> dict[str, str]:
+    """What a Parquet file of the table ``name`` says of itself."""
+    return {"newsrec": json.dumps({"version": SCHEMA_VERSION, "table": name, "flags": sorted(flags)})}
 
 
 def _only_a_log(directory: Path) -> bool:

@@ -11,8 +11,8 @@ from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.encoders.text import embed_articles
 from newsrec.event_log import EventDatabase
 from newsrec.events import EventLog, InvalidEvents
+from newsrec.simulator import shards
 from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.rollout import simulate
 
 SIMULATED = "simulated"
 """The source that is no log yet."""
@@ -51,12 +51,10 @@ def split(source: str) -> tuple[str, str]:
     return kind, where
 
 
-def simulate_to(
-    config: SimulationConfig | str, out: str | Path, progress: Callable[[int, int], None] | None = None
-) -> Path:
+def simulate_to(config: SimulationConfig | str, out: str | Path) -> Path:
     """The log of the world that ``config`` (a text is JSON) describes, with random slates, in the folder ``out``.
 
-    ``progress`` is called with the simulated hours done and their number. Raises InvalidConfig.
+    Raises InvalidConfig.
     """
     if isinstance(config, str):
         try:
@@ -66,11 +64,8 @@ def simulate_to(
         if not isinstance(values, dict):
             raise InvalidConfig(f"the simulation's configuration is {values!r}, expected an object")
         config = configs.from_mapping(SimulationConfig, values, "simulation")
-    log = simulate(config, progress=progress)
-    if not log.recommendations.num_rows:
-        found = f"{config.readers} readers asked for nothing in {config.days} days"
-        raise InvalidConfig(f"simulation: {found}; expected more readers, days or population.visits_per_day")
-    return events.write(log, out)
+    shards.write(config, out)
+    return Path(out)
 
 
 def _from_database(url: str) -> EventLog:

@@ -114,18 +114,21 @@ MEMORY = 6
 
 
 class World:
-    """N readers. ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on.
+    """N readers: those with the numbers ``number`` [N], by default all of the configuration.
+
+    ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on.
 
     What a reader does is a function of the configuration, of their number and of the slates that they got, whoever else
     is simulated.
     """
 
-    def __init__(self, config: SimulationConfig, record_causes: bool = False) -> None:
-        self.config, n, seed = config, config.readers, config.seed
+    def __init__(self, config: SimulationConfig, record_causes: bool = False, number: np.ndarray | None = None) -> None:
+        number = np.arange(config.readers) if number is None else number.copy()
+        self.config, n, seed = config, len(number), config.seed
         start = config.start_time
         self.shocks = strike(config.shocks, len(TOPIC_NAMES), start, config.days, seed)
         self.newsroom = publish(config.newsroom, config.articles_per_day, start, config.days, seed, self.shocks)
-        self.number = np.arange(n)
+        self.number = number
         """Of each reader, among all that there could be."""
         self.population = settle(config.population, self.number, seed)
         self.tastes = Tastes(config.tastes, self.population.interests, self.number, start, seed)
