@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from newsrec.baselines import matrix_factorization, popularity, transformer
-from newsrec.rl import cql, dqn, iql, policy_gradient
+from newsrec.rl import cql, dqn, imitation, iql, policy_gradient
 
 
 class Entry(NamedTuple):
@@ -36,4 +36,5 @@ REGISTRY = {
         policy_gradient.PolicyGradientLearner,
         long_term=True,
     ),
+    "imitation": Entry(imitation.Config, imitation.ImitationPolicy, imitation.ImitationLearner, long_term=True),
 }
