@@ -4,12 +4,14 @@ import json
 import platform
 import re
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 from scripts.kind_cluster.commands import Cluster, Failed, run
 from scripts.kind_cluster.downloads import Downloads, executable
+from scripts.kind_cluster.images import named_in
 from scripts.kind_cluster.versions import Image, Versions
 
 INOTIFY = Path("/proc/sys/fs/inotify")
@@ -67,17 +69,18 @@ def named(manifests: str, known: set[str]) -> list[str]:
     return sorted(name for name in known if re.search(rf"(?<![\w.:/-]){re.escape(name)}(?![\w.:/-])", manifests))
 
 
-def load(cluster: Cluster, manifests: str, versions: Versions) -> None:
+def load(cluster: Cluster, manifests: str, versions: Versions) -> list[str]:
     """Put the images of ``manifests`` that Docker has here into the cluster; the node fetches the others itself.
 
-    Raises Failed where one of them is another image than the list of versions says.
+    Returns all that they name. Raises Failed where one of them is another image than the list of versions says.
     """
     names = named(manifests, images())
-    for image in versions.images.values():
+    for image in chain(versions.images.values(), *versions.named.values()):
         if image.name in names:
             check_digest(image)
     if names:
         run([cluster.kind, "load", "docker-image", f"--name={cluster.name}", *names])
+    return named_in(manifests)
 
 
 def check_digest(image: Image) -> None:

@@ -23,9 +23,12 @@ def render() -> str:
     return kustomize(OVERLAY)
 
 
-def install(cluster: Cluster, manifests: str, versions: Versions, say: Callable[[str], None]) -> None:
-    """Apply ``manifests`` with the release that is served now; Secrets that are there stay as they are."""
-    load(cluster, manifests, versions)
+def install(cluster: Cluster, manifests: str, versions: Versions, say: Callable[[str], None]) -> list[str]:
+    """Apply ``manifests`` with the release that is served now; Secrets that are there stay as they are.
+
+    Returns the images that they name.
+    """
+    named = load(cluster, manifests, versions)
     objects = [thing for thing in yaml.safe_load_all(manifests) if thing]
     apply(cluster, [thing for thing in objects if thing["kind"] == "Namespace"])
     create_secrets(cluster)
@@ -35,6 +38,7 @@ def install(cluster: Cluster, manifests: str, versions: Versions, say: Callable[
     apply(cluster, objects)
     workloads = [thing["metadata"] for thing in objects if thing["kind"] in ("Deployment", "StatefulSet")]
     cluster.wait(NAMESPACE, say, {metadata["name"] for metadata in workloads if metadata["namespace"] == NAMESPACE})
+    return named
 
 
 def apply(cluster: Cluster, objects: list[Object]) -> None:

@@ -24,39 +24,64 @@ OWNED = ("--server-side", "--force-conflicts")
 Say = Callable[[str], None]
 
 
-def install_cert_manager(cluster: Cluster, downloads: Downloads, say: Say) -> None:
-    manifests = downloads.get("cert-manager", say).read_text()
-    load(cluster, manifests, downloads.versions)
-    cluster.apply(manifests)
-    cluster.wait("cert-manager", say)
+def cert_manager(downloads: Downloads, say: Say) -> list[str]:
+    """The manifests, as they are applied, one after the other; so for the other two."""
+    return [downloads.get("cert-manager", say).read_text()]
 
 
-def install_kserve(cluster: Cluster, downloads: Downloads, say: Say) -> None:
+def kserve(downloads: Downloads, say: Say) -> list[str]:
     folder = downloads.folder / "kserve"
     copied(downloads.get("kserve", say), folder, "kserve.yaml")
     for path in KSERVE.iterdir():
         copied(path, folder, path.name)
-    manifests = kustomize(folder)
-    load(cluster, manifests, downloads.versions)
-    documents = re.split(r"(?m)^---$", manifests)
+    documents = re.split(r"(?m)^---$", kustomize(folder))
     definitions = [text for text in documents if re.search(r"(?m)^kind: CustomResourceDefinition$", text)]
     others = [text for text in documents if text not in definitions]
-    cluster.apply("---".join(definitions), *OWNED)
+    return ["---".join(definitions), "---".join(others)]
+
+
+def pipelines(downloads: Downloads, say: Say) -> list[str]:
+    """Those of Kubeflow Pipelines, with Argo's in them."""
+    kubeflow = pipelines_manifests(downloads, say)
+    return [kustomize(kubeflow / folder) for folder in ("cluster-scoped-resources", "env/platform-agnostic")]
+
+
+PARTS: dict[str, Callable[[Downloads, Say], list[str]]] = {
+    "cert-manager": cert_manager,
+    "kserve": kserve,
+    "pipelines": pipelines,
+}
+
+
+def install_cert_manager(cluster: Cluster, downloads: Downloads, say: Say) -> list[str]:
+    """Returns the images that the manifests name; so do the other two."""
+    (manifests,) = cert_manager(downloads, say)
+    named = load(cluster, manifests, downloads.versions)
+    cluster.apply(manifests)
+    cluster.wait("cert-manager", say)
+    return named
+
+
+def install_kserve(cluster: Cluster, downloads: Downloads, say: Say) -> list[str]:
+    definitions, others = kserve(downloads, say)
+    named = load(cluster, others, downloads.versions)
+    cluster.apply(definitions, *OWNED)
     established(cluster, say)
-    cluster.apply("---".join(others), *OWNED)
+    cluster.apply(others, *OWNED)
     cluster.wait("kserve", say)
     patch = ROOT / "manifests" / "storage-initializer.yaml"
     cluster.kubectl("patch", "clusterstoragecontainer", "default", "--type=merge", f"--patch-file={patch}")
+    return named
 
 
-def install_pipelines(cluster: Cluster, downloads: Downloads, say: Say) -> None:
-    kubeflow = pipelines_manifests(downloads, say)
-    for folder in ("cluster-scoped-resources", "env/platform-agnostic"):
-        manifests = kustomize(kubeflow / folder)
-        load(cluster, manifests, downloads.versions)
+def install_pipelines(cluster: Cluster, downloads: Downloads, say: Say) -> list[str]:
+    named: set[str] = set()
+    for manifests in pipelines(downloads, say):
+        named.update(load(cluster, manifests, downloads.versions))
         cluster.apply(manifests)
         established(cluster, say)
     cluster.wait("kubeflow", say)
+    return sorted(named)
 
 
 def established(cluster: Cluster, say: Say) -> None:

@@ -40,7 +40,7 @@ def up(downloads: Downloads, console: Console) -> None:
         console.print(f"[yellow]![/] {sentence}", soft_wrap=True)
     with step(console, f"Cluster {here.name}", "see that Docker has memory and disk left") as say:
         ensure_cluster(here, versions, say)
-    parts: dict[str, Callable[[Callable[[str], None]], None]] = {
+    parts: dict[str, Callable[[Callable[[str], None]], list[str]]] = {
         "cert-manager": partial(stack.install_cert_manager, here, downloads),
         "KServe": partial(stack.install_kserve, here, downloads),
         "Kubeflow Pipelines": partial(stack.install_pipelines, here, downloads),
@@ -48,7 +48,9 @@ def up(downloads: Downloads, console: Console) -> None:
     }
     for name, install in parts.items():
         with step(console, name, SLOW) as say:
-            install(say)
+            named = install(say)
+        for image in named:
+            console.print(f"    {image}", soft_wrap=True)
     served = newsroom.served_uri(here)
     console.print(REACH.format(kubectl=f"kubectl --context kind-{here.name}"), markup=False, soft_wrap=True)
     console.print(ASK, markup=False, soft_wrap=True)

@@ -42,6 +42,8 @@ class Versions:
     numbers: dict[str, str]
     downloads: dict[str, Download]
     images: dict[str, Image]
+    named: dict[str, list[Image]]
+    """Part of the cluster -> the images that its manifests name; empty until kind-pin has seen them."""
 
 
 def read(path: Path = VERSIONS, kustomization: Path = KUSTOMIZATION) -> Versions:
@@ -52,10 +54,11 @@ def read(path: Path = VERSIONS, kustomization: Path = KUSTOMIZATION) -> Versions
         names = {image["name"]: image for image in yaml.safe_load(kustomization.read_text())["images"]}
         downloads = {key: Download(**_filled(table, numbers)) for key, table in tables["downloads"].items()}
         images = {key: Image(**_filled(_named(key, table, names), numbers)) for key, table in tables["images"].items()}
-    except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
-        expected = "[versions], [downloads.NAME] with url, file, sha256 and [images.NAME] with name, digest"
+        named = {part: [Image(*entry) for entry in table.items()] for part, table in tables.get("named", {}).items()}
+    except (KeyError, TypeError, AttributeError, tomllib.TOMLDecodeError) as error:
+        expected = "[versions], [downloads.NAME] with url, file, sha256, [images.NAME] with name, digest, [named.PART]"
         raise InvalidVersions(f"{path}: {error}; expected {expected}") from None
-    return Versions(numbers, downloads, images)
+    return Versions(numbers, downloads, images, named)
 
 
 def _named(key: str, table: dict[str, str], names: dict[str, Any]) -> dict[str, str]:

@@ -155,9 +155,13 @@ def write_versions(folder: Path, files: http.server.ThreadingHTTPServer) -> Path
     return path
 
 
-def make_machine(folder: Path, versions: Path, patch: pytest.MonkeyPatch) -> Machine:
+def require_kubectl() -> None:
     if shutil.which("kubectl") is None:
         unavailable("kubectl", "kubectl not found; https://kubernetes.io/docs/tasks/tools/ says how to install it")
+
+
+def make_machine(folder: Path, versions: Path, patch: pytest.MonkeyPatch) -> Machine:
+    require_kubectl()
     state, tools = folder / "state", folder / "tools"
     state.mkdir()
     tools.mkdir()

@@ -12,11 +12,11 @@ def definition(name: str, kind: str) -> str:
     )
 
 
-def deployment(name: str, namespace: str, container: str, image: str) -> str:
+def deployment(name: str, namespace: str, container: str, image: str, more: str = "") -> str:
     return (
         f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n"
         f"  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n"
-        f"    spec:\n      containers:\n      - {{name: {container}, image: {image}, imagePullPolicy: Always}}\n"
+        f"    spec:\n      containers:\n      - {{name: {container}, image: {image}, imagePullPolicy: Always{more}}}\n"
     )
 
 
@@ -32,7 +32,13 @@ CERT_MANAGER = "---\n".join(
     [
         namespace("cert-manager"),
         definition("certificates.cert-manager.io", "Certificate"),
-        deployment("cert-manager-webhook", "cert-manager", "webhook", "quay.io/jetstack/cert-manager-webhook:v1"),
+        deployment(
+            "cert-manager-webhook",
+            "cert-manager",
+            "webhook",
+            "quay.io/jetstack/cert-manager-webhook:v1",
+            ', args: ["--acme-http01-solver-image=quay.io/jetstack/cert-manager-acmesolver:v1"]',
+        ),
     ]
 )
 
@@ -42,7 +48,8 @@ KSERVE = "---\n".join(
         definition("clusterstoragecontainers.serving.kserve.io", "ClusterStorageContainer"),
         definition("llminferenceservices.serving.kserve.io", "LLMInferenceService"),
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: inferenceservice-config, namespace: kserve}\n"
-        'data:\n  deploy: |-\n    {"defaultDeploymentMode": "Serverless"}\n  router: "{}"\n',
+        'data:\n  deploy: |-\n    {"defaultDeploymentMode": "Serverless"}\n  router: "{}"\n'
+        '  logger: |-\n    {"image": "kserve/agent:v0.21.0"}\n',
         deployment("kserve-controller-manager", "kserve", "manager", "kserve/kserve-controller:v0.21.0"),
         deployment("llmisvc-controller-manager", "kserve", "manager", "kserve/llmisvc-controller:v0.21.0"),
         deployment("kserve-localmodel-controller-manager", "kserve", "manager", "kserve/localmodel:v0.21.0"),
@@ -76,7 +83,13 @@ PIPELINES = {
         "apiVersion: v1\nkind: Secret\nmetadata: {name: mlpipeline-minio-artifact}\n"
         "stringData: {accesskey: minio, secretkey: minio123}\n"
     ),
-    "manifests/kustomize/env/platform-agnostic/mysql.yaml": deployment("mysql", "kubeflow", "mysql", "mysql:8.4"),
+    "manifests/kustomize/env/platform-agnostic/mysql.yaml": deployment(
+        "mysql",
+        "kubeflow",
+        "mysql",
+        "mysql:8.4",
+        ", env: [{name: V2_DRIVER_IMAGE, value: 'ghcr.io/kubeflow/kfp-driver:2.17.0'}]",
+    ),
 }
 ARGO = {
     "manifests/base/crds/minimal/kustomization.yaml": "resources: [workflows.yaml]\n",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.kind_cluster import host
-from scripts.kind_cluster.commands import Failed
+from scripts.kind_cluster.commands import Cluster, Failed
 from scripts.kind_cluster.versions import Image
 from tests.scripts.kind_cluster.conftest import Machine
 from tests.scripts.kind_cluster.releases import FILES
@@ -78,6 +78,18 @@ def test_an_image_of_a_registry_must_have_the_recorded_digest(machine: Machine, 
     else:
         with pytest.raises(Failed, match="redis:7 here is redis@sha256:bb, expected sha256:aa"):
             host.check_digest(Image("redis:7", "sha256:aa"))
+
+
+def test_what_is_loaded_must_have_the_recorded_digest_too(machine: Machine) -> None:
+    versions = machine.downloads.versions
+    here, manifests = Cluster("kind", "newsrec"), "kind: Pod\nspec: {containers: [{image: mysql:8.4}]}\n"
+    machine.write("clusters.json", ["newsrec"])
+    machine.write("images.json", {"mysql:8.4": ["mysql@sha256:bb"]})
+    assert host.load(here, manifests, versions) == ["mysql:8.4"]
+    versions.named["pipelines"] = [Image("mysql:8.4", "sha256:aa")]
+    with pytest.raises(Failed, match=r"mysql:8\.4 here is mysql@sha256:bb, expected sha256:aa"):
+        host.load(here, manifests, versions)
+    assert len(machine.calls("kind", "load")) == 1
 
 
 def test_the_node_is_named_by_its_digest_except_where_docker_has_it(machine: Machine) -> None:

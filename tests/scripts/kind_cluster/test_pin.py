@@ -9,11 +9,29 @@ from pathlib import Path
 import pytest
 
 from scripts.kind_cluster.commands import Failed
-from scripts.kind_cluster.pin import digest, located, pin, with_line
+from scripts.kind_cluster.pin import pin, with_line
+from scripts.kind_cluster.registry import digest, located
 from scripts.kind_cluster.versions import Image, read
-from tests.scripts.kind_cluster.conftest import VERSIONS
+from tests.scripts.kind_cluster.conftest import VERSIONS, require_kubectl
 from tests.scripts.kind_cluster.releases import FILES
 
+NAMED = {
+    "cert-manager": {
+        "quay.io/jetstack/cert-manager-acmesolver:v1": "sha256:" + "1" * 64,
+        "quay.io/jetstack/cert-manager-webhook:v1": "sha256:" + "2" * 64,
+    },
+    "kserve": {
+        "kserve/agent:v0.21.0": "sha256:" + "3" * 64,
+        "kserve/kserve-controller:v0.21.0": "sha256:" + "4" * 64,
+        "kserve/storage-initializer:v0.21.0": "",
+    },
+    "pipelines": {
+        "ghcr.io/kubeflow/kfp-driver:2.17.0": "sha256:" + "5" * 64,
+        "mysql:8.4": "sha256:" + "6" * 64,
+        "quay.io/argoproj/workflow-controller:v4.0.8": "sha256:" + "7" * 64,
+    },
+}
+"""What the stand-ins' manifests name; one of them no registry has."""
 DIGESTS = {"node": "sha256:" + "a" * 64, "redis": "sha256:" + "b" * 64, "postgres": "sha256:" + "c" * 64}
 
 
@@ -58,6 +76,7 @@ def registry() -> Iterator[str]:
 @pytest.fixture
 def lists(versions_file: Path, tmp_path: Path, registry: str) -> tuple[Path, Path]:
     """A list of versions, and a kustomization that names the images of ``registry``."""
+    require_kubectl()
     text = versions_file.read_text().replace("kindest/node:v{kubernetes}", f"{registry}/kindest/node:7")
     versions_file.write_text(text)
     kustomization = tmp_path / "kustomization.yaml"
@@ -66,9 +85,27 @@ def lists(versions_file: Path, tmp_path: Path, registry: str) -> tuple[Path, Pat
     return versions_file, kustomization
 
 
+def asked(image: Image) -> str:
+    """The digest that the image's registry says; quay.io and the others are a dictionary here."""
+    if image.name.startswith("localhost:"):
+        return digest(image)
+    found = {name: known for table in NAMED.values() for name, known in table.items()}[image.name]
+    if not found:
+        raise Failed(f"{image.name} was not found")
+    return found
+
+
+def tables(named: dict[str, dict[str, str]]) -> str:
+    lines = [
+        [f"[named.{part}]", *(f'"{name}" = "{found}"' for name, found in table.items()), ""]
+        for part, table in named.items()
+    ]
+    return "\n".join(line for table in lines for line in table)
+
+
 def test_it_records_what_is_not_known_and_leaves_the_rest(lists: tuple[Path, Path]) -> None:
     before = lists[0].read_text()
-    pin(*lists, print)
+    pin(*lists, print, asked)
     after = lists[0].read_text()
     sums = {name: f'sha256 = "{hashlib.sha256(content).hexdigest()}"' for name, content in FILES.items()}
     expected = before
@@ -83,22 +120,43 @@ def test_it_records_what_is_not_known_and_leaves_the_rest(lists: tuple[Path, Pat
     }.items():
         assert expected.count(old) == 1
         expected = expected.replace(old, f"{old}\n{new}")
-    assert after == expected
+    assert after == f"{expected}\n{tables(NAMED)}"
+    assert {part: {i.name: i.digest for i in images} for part, images in read(*lists).named.items()} == NAMED
     assert read(*lists).images["redis"].digest == DIGESTS["redis"]
 
 
 def test_a_second_time_it_changes_nothing(lists: tuple[Path, Path]) -> None:
-    pin(*lists, print)
+    pin(*lists, print, asked)
     once = lists[0].read_text()
-    assert len(pin(*lists, print)) == 8
+    assert len(pin(*lists, print, asked)) == 8 + 8
     assert lists[0].read_text() == once
+
+
+def test_an_image_that_is_named_no_more_goes_and_a_digest_that_was_known_stays(lists: tuple[Path, Path]) -> None:
+    pin(*lists, print, asked)
+    whole = lists[0].read_text()
+    absent, known = '"kserve/storage-initializer:v0.21.0" = ""', f'"sha256:{"8" * 64}"'
+    lists[0].write_text(whole.replace(absent, f'"kserve/old:v1" = {known}\n{absent.replace(chr(34) * 2, known)}'))
+    lines = pin(*lists, print, asked)
+    assert lists[0].read_text() == whole.replace(absent, absent.replace(chr(34) * 2, known))
+    assert not [line for line in lines if line.startswith("kserve/old")]
+
+
+def test_a_named_image_that_became_another_is_said_and_not_overwritten(lists: tuple[Path, Path]) -> None:
+    pin(*lists, print, asked)
+    recorded = NAMED["pipelines"]["mysql:8.4"]
+    changed = lists[0].read_text().replace(recorded, "sha256:" + "9" * 64)
+    lists[0].write_text(changed)
+    with pytest.raises(Failed, match=rf"\[named.pipelines\] has the mysql:8.4 sha256:9+ .* gives {recorded}"):
+        pin(*lists, print, asked)
+    assert lists[0].read_text() == changed
 
 
 def test_where_one_thing_is_out_of_reach_nothing_is_recorded(lists: tuple[Path, Path]) -> None:
     lists[0].write_text(lists[0].read_text().replace("node:7", "node:8"))
     before = lists[0].read_text()
     with pytest.raises(Failed, match="kindest/node:8 was not found"):
-        pin(*lists, print)
+        pin(*lists, print, asked)
     assert lists[0].read_text() == before
 
 
@@ -109,7 +167,7 @@ def test_what_became_another_thing_is_said_and_not_overwritten(lists: tuple[Path
     with pytest.raises(
         Failed, match=rf"\[downloads.kind-linux-amd64\] has the sha256 0+ recorded, .* gives {recorded}"
     ):
-        pin(*lists, print)
+        pin(*lists, print, asked)
     assert lists[0].read_text() == before
 
 
@@ -125,6 +183,9 @@ def test_a_tag_that_the_registry_does_not_have(registry: str) -> None:
         ("kindest/node:v1", ("registry-1.docker.io", "kindest/node", "v1")),
         ("ghcr.io/kubeflow/kfp:2", ("ghcr.io", "kubeflow/kfp", "2")),
         ("localhost:5000/a/b:1", ("localhost:5000", "a/b", "1")),
+        ("localhost:5000/a/b", ("localhost:5000", "a/b", "latest")),
+        ("kserve/art-explainer", ("registry-1.docker.io", "kserve/art-explainer", "latest")),
+        ("quay.io/a/b@sha256:0a", ("quay.io", "a/b", "sha256:0a")),
     ],
 )
 def test_names_are_read_as_docker_reads_them(name: str, expected: tuple[str, str, str]) -> None:

@@ -26,6 +26,7 @@ def test_a_fresh_machine_gets_everything_in_order(left_alone: Machine) -> None:
     assert objects["kserve/ConfigMap/inferenceservice-config"]["data"] == {
         "deploy": '{"defaultDeploymentMode": "Standard"}',
         "router": "{}",
+        "logger": '{"image": "kserve/agent:v0.21.0"}',
     }
     left_out = re.compile("llmisvc|llminferenceservice|localmodel")
     assert "kserve/Deployment/kserve-controller-manager" in objects

@@ -28,7 +28,8 @@ def test_every_file_and_address_carries_its_version() -> None:
 def test_checksums_and_digests_have_their_form() -> None:
     versions = read()
     assert all(re.fullmatch("([0-9a-f]{64})?", download.sha256) for download in versions.downloads.values())
-    assert all(re.fullmatch("(sha256:[0-9a-f]{64})?", image.digest) for image in versions.images.values())
+    images = [*versions.images.values(), *(image for table in versions.named.values() for image in table)]
+    assert all(re.fullmatch("(sha256:[0-9a-f]{64})?", image.digest) for image in images)
 
 
 def test_images_of_the_manifests_are_named_there() -> None:
@@ -51,6 +52,7 @@ def test_the_cluster_is_named_in_its_configuration() -> None:
         ("{kind}", "{kinds}"),
         ("[images.redis]", "[images.valkey]"),
         ("[images.redis]", "[images.redis"),
+        ("[images.redis]", "[named]\nkserve = 1\n[images.redis]"),
     ],
 )
 def test_a_list_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str) -> None:
