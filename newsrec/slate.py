@@ -69,6 +69,19 @@ def draw(
     return Slate(chosen, propensities(scores, chosen, mask, config), mask)
 
 
+def uniform(count: Tensor, k: int, luck: Tensor) -> Slate:
+    """``draw`` by method plackett_luce from the first ``count`` [B] of C candidates, all with the same score.
+
+    ``luck`` [B, C] as there: the same luck gives the same slates.
+    """
+    candidates, position = luck.shape[1], torch.arange(min(k, luck.shape[1]), device=luck.device)
+    there = torch.arange(candidates, device=luck.device) < count[:, None]  # [B, C]
+    mask = position < count[:, None]  # [B, K]
+    chosen = luck.masked_fill(~there, -1.0).topk(len(position)).indices  # [B, K]
+    propensity = 1.0 / (count[:, None] - position).clamp(min=1).double()  # [B, K]
+    return Slate(chosen.masked_fill(~mask, 0), torch.where(mask, propensity, 1.0), mask)
+
+
 def propensities(scores: Tensor, chosen: Tensor, mask: Tensor, config: SlateConfig) -> Tensor:
     """[B, K] float64: the probability that ``config`` puts each article where ``chosen`` has it, given those above it.
 

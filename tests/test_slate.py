@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from newsrec.slate import SlateConfig, draw, propensities
+from newsrec.slate import SlateConfig, draw, propensities, uniform
 
 GREEDY = SlateConfig("greedy")
 EPSILON = SlateConfig("epsilon", epsilon=0.3)
@@ -98,6 +98,17 @@ def test_with_luck_of_its_own_a_row_depends_on_nothing_else(config: SlateConfig)
     for found, expected in zip(draw(scores[some], 4, config, luck=luck[some]), everyone, strict=True):
         assert torch.equal(found, expected[some])
     assert (draw(scores, 4, config, luck=luck.flip(0)).chosen != everyone.chosen).any(1).float().mean() > 0.5
+
+
+def test_uniform_slates_are_those_of_equal_scores() -> None:
+    count = torch.tensor([9, 3, 0, 4, 1])
+    luck = torch.rand(5, 9 + 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    scores = torch.zeros(5, 9).masked_fill(torch.arange(9) >= count[:, None], -torch.inf)
+    found, expected = uniform(count, 4, luck[:, :9]), draw(scores, 4, PLACKETT_LUCE, luck=luck)
+    assert torch.equal(found.chosen, expected.chosen)
+    assert torch.equal(found.mask, expected.mask)
+    np.testing.assert_allclose(found.propensity, expected.propensity, rtol=1e-12)
+    assert found.propensity.tolist()[:2] == [[1 / 9, 1 / 8, 1 / 7, 1 / 6], [1 / 3, 1 / 2, 1.0, 1.0]]
 
 
 @pytest.mark.parametrize("config", METHODS)

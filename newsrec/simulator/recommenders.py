@@ -25,8 +25,11 @@ class Recommender(Protocol):
     span: int
     """Microseconds, a part of a day, within which readers do not influence each other."""
 
-    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
-        """Candidates [B, C] (articles, -1 behind the end) and scores [B, C] for ``readers`` [B] at ``now`` [B]."""
+    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor | None]:
+        """Candidates [B, C] (articles, -1 behind the end) and scores [B, C] for ``readers`` [B] at ``now`` [B].
+
+        No scores: all alike.
+        """
 
     def expect(self, feedback: Feedback) -> None:
         """What readers did with one slate each."""
@@ -43,9 +46,8 @@ class Uniform:
     def __init__(self, world: World, articles: pa.Table) -> None:
         self._world, self._shortlist, self._reads = world, Shortlist(world, articles, None), ReadingList(world.user)
 
-    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
-        candidates = self._shortlist.candidates(self._reads.at(readers, self._world.user[readers], now), now)
-        return candidates, torch.zeros(candidates.shape).masked_fill(torch.from_numpy(candidates < 0), -torch.inf)
+    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, None]:
+        return self._shortlist.candidates(self._reads.at(readers, self._world.user[readers], now), now), None
 
     def expect(self, feedback: Feedback) -> None:
         self._reads.expect(feedback)

@@ -88,9 +88,13 @@ def _decide(world: World, recommender: Recommender, slate: SlateConfig, readers:
     """The slates of ``readers`` [B] at their next moment."""
     config, user, number, now = world.config, world.user[readers], world.decision[readers], world.next_time[readers]
     candidates, scores = recommender.offer(readers, now)  # [B, C]
-    each = np.arange(config.candidates + config.slate_size)
-    luck = draws.uniform(config.seed, "slate", user[:, None], number[:, None], each)  # [B, C + K]
-    drawn = slates.draw(scores, config.slate_size, slate, luck=torch.from_numpy(luck))
+    size, explores = config.slate_size, 0 if scores is None else config.slate_size
+    each = np.arange(config.candidates + explores)
+    luck = torch.from_numpy(draws.uniform(config.seed, "slate", user[:, None], number[:, None], each))  # [B, C + ...]
+    if scores is None:
+        drawn = slates.uniform(torch.from_numpy((candidates >= 0).sum(1)), size, luck)
+    else:
+        drawn = slates.draw(scores, size, slate, luck=luck)
     chosen = np.take_along_axis(candidates, drawn.chosen.numpy(), 1)  # [B, K]
     return Decision(
         reader=readers,

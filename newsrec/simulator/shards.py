@@ -24,6 +24,7 @@ from newsrec import events
 from newsrec.config import InvalidConfig
 from newsrec.encoders.text import embed_articles
 from newsrec.events import SCHEMAS
+from newsrec.simulator.articles import Newsroom
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.rollout import RANDOM, Actor, play
 from newsrec.simulator.world import World
@@ -79,7 +80,8 @@ def write(
     shards = list(enumerate(groups if actor.policy is None else [np.arange(config.readers)]))
     done = 0
     with events.new_log(directory) as folder:
-        articles = events.validate(embed_articles(World(config, number=np.arange(1)).newsroom.table), "articles")
+        newsroom = World(config, number=np.arange(1)).newsroom
+        articles = events.validate(embed_articles(newsroom.table), "articles")
         pq.write_table(articles.replace_schema_metadata(events.metadata("articles")), folder / "articles.parquet")
         written = Written(articles=articles.num_rows)
         for name in _CODED:
@@ -87,7 +89,7 @@ def write(
         if min(workers, len(shards)) > 1:
             days = _in_processes(config, shards, folder, min(workers, len(shards)))
         else:
-            days = (day for shard in shards for day in _write_shard(config, articles, actor, shard, folder))
+            days = (day for shard in shards for day in _write_shard(config, newsroom, articles, actor, shard, folder))
         for day in days:
             written, done = written.plus(day), done + 1
             if progress:
@@ -99,14 +101,19 @@ def write(
 
 
 def _write_shard(
-    config: SimulationConfig, articles: pa.Table, actor: Actor, shard: tuple[int, np.ndarray], folder: Path
+    config: SimulationConfig,
+    newsroom: Newsroom,
+    articles: pa.Table,
+    actor: Actor,
+    shard: tuple[int, np.ndarray],
+    folder: Path,
 ) -> Iterator[Written]:
     """Write the log of the readers of ``shard`` (its number, and theirs), day by day."""
     number, readers = shard
     with ExitStack() as stack:
         writers = [stack.enter_context(_writer(folder, name, number)) for name in _CODED]
         waiting: list[tuple[pa.Table, ...]] = []
-        for day in play(World(config, number=readers), articles, actor):
+        for day in play(World(config, number=readers, newsroom=newsroom), articles, actor):
             waiting.append(day)
             if sum(recommendations.num_rows for recommendations, _ in waiting) >= DECISIONS_TOGETHER:
                 _flush(writers, waiting)
@@ -168,7 +175,7 @@ def _work(config: SimulationConfig, shards: list[tuple[int, np.ndarray]], folder
     """Write ``shards`` and tell of every day; in a process of its own, which ends when nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    articles = World(config, number=np.arange(1)).newsroom.table
+    newsroom = World(config, number=np.arange(1)).newsroom
     for shard in shards:
-        for day in _write_shard(config, articles, RANDOM, shard, folder):
+        for day in _write_shard(config, newsroom, newsroom.table, RANDOM, shard, folder):
             news.send(day)

@@ -90,7 +90,7 @@ import pyarrow as pa
 from newsrec.features import HOUR, SESSION_GAP_MINUTES
 from newsrec.simulator import draws
 from newsrec.simulator.arrival import arrival_delay, lateness
-from newsrec.simulator.articles import TOPIC_NAMES, publish
+from newsrec.simulator.articles import TOPIC_NAMES, Newsroom, publish
 from newsrec.simulator.bots import Bots
 from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.causes import Causes
@@ -114,7 +114,7 @@ MEMORY = 6
 
 
 class World:
-    """N readers: those with the numbers ``number`` [N], by default all of the configuration.
+    """N readers: those with the numbers ``number`` [N], by default all of the configuration, and its ``newsroom``.
 
     ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on.
 
@@ -122,12 +122,20 @@ class World:
     is simulated.
     """
 
-    def __init__(self, config: SimulationConfig, record_causes: bool = False, number: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        config: SimulationConfig,
+        record_causes: bool = False,
+        number: np.ndarray | None = None,
+        newsroom: Newsroom | None = None,
+    ) -> None:
         number = np.arange(config.readers) if number is None else number.copy()
         self.config, n, seed = config, len(number), config.seed
         start = config.start_time
         self.shocks = strike(config.shocks, len(TOPIC_NAMES), start, config.days, seed)
-        self.newsroom = publish(config.newsroom, config.articles_per_day, start, config.days, seed, self.shocks)
+        self.newsroom = newsroom or publish(
+            config.newsroom, config.articles_per_day, start, config.days, seed, self.shocks
+        )
         self.number = number
         """Of each reader, among all that there could be."""
         self.population = settle(config.population, self.number, seed)
