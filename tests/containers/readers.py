@@ -6,6 +6,7 @@ import uuid
 from typing import Any, NamedTuple, Self
 
 import httpx
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from newsrec.events import microseconds
@@ -26,7 +27,7 @@ class Reader(NamedTuple):
     fresh: set[str]
     """Articles that have not expired."""
     read: set[str]
-    """Fresh articles that this reader clicked in the log."""
+    """Fresh articles that this reader clicked in the log; at least one."""
 
     def ask(self, site: Site, k: int = 100) -> dict[str, Any]:
         """The answer to a request for a slate of all that is left."""
@@ -48,18 +49,18 @@ class Reader(NamedTuple):
 
 
 def busiest(trained: Trained, place: int) -> Reader:
-    """The reader in the log with the most clicks, or the one in that ``place`` after it."""
+    """The reader with the most clicks on articles that have not expired, or the one in that ``place`` after it."""
     log = trained.log
-    clicks = log.feedback.filter(pc.equal(log.feedback["kind"], "click"))
-    counted = clicks.group_by("user_id").aggregate([("article_id", "count")])
-    order = counted.sort_by([("article_id_count", "descending"), ("user_id", "ascending")])
-    user_id = order["user_id"][place].as_py()
-    read = set(clicks.filter(pc.equal(clicks["user_id"], user_id))["article_id"].to_pylist())
     moment = trained.release.data_until + MINUTE
     ids, published = log.articles["article_id"].to_pylist(), microseconds(log.articles["published_at"]).tolist()
     fresh = {a for a, time in zip(ids, published, strict=True) if moment - SHELF_LIFE < time <= moment}
-    assert read & fresh, f"{user_id} read nothing that could still be shown"
-    return Reader(user_id, moment, fresh, read & fresh)
+    clicked = log.feedback.filter(pc.equal(log.feedback["kind"], "click"))
+    clicked = clicked.filter(pc.is_in(clicked["article_id"], pa.array(sorted(fresh))))
+    counted = clicked.group_by("user_id").aggregate([("article_id", "count")])
+    order = counted.sort_by([("article_id_count", "descending"), ("user_id", "ascending")])
+    user_id = order["user_id"][place].as_py()
+    read = set(clicked.filter(pc.equal(clicked["user_id"], user_id))["article_id"].to_pylist())
+    return Reader(user_id, moment, fresh, read)
 
 
 def articles(prediction: dict[str, Any]) -> list[str]:
