@@ -45,9 +45,10 @@ def refuse_foreign(directory: str | Path) -> None:
 def tables(calibration: Calibration) -> Group:
     """What was fitted, then statistic by statistic the log and the simulator, then why the log does not tell others."""
     told = (row for row in _statistic_rows(calibration) if not calibration.log[row[0]].refusal)
-    refused = ((name, found.refusal) for name, found in calibration.log.items() if found.refusal)
-    parameters, statistics = _table(PARAMETERS, _parameter_rows(calibration)), _table(STATISTICS, told)
-    return Group(parameters, "", statistics, "", _table(("not told", "why"), refused))
+    refused = [(name, found.refusal) for name, found in calibration.log.items() if found.refusal]
+    parts = [_table(PARAMETERS, _parameter_rows(calibration)), _table(STATISTICS, told)]
+    parts += [_table(("not told", "why"), refused)] * bool(refused)
+    return Group(parts[0], *(part for table in parts[1:] for part in ("", table)))
 
 
 def to_toml(source: str, calibration: Calibration) -> str:

@@ -157,6 +157,9 @@ def test_the_terminal_shows_what_is_told_and_below_why_the_rest_is_not(calibrati
     assert "dwell_p90" not in told
     assert refused.split()[:3] == ["why", "dwell_p90", "needs"]
     assert refusal in refused
+    all_told = {name: found._replace(refusal="") for name, found in calibration.log.items() if not found.refusal}
+    console.print(report.tables(calibration._replace(log=all_told)))
+    assert "not told" not in console.export_text()
 
 
 def test_what_an_earlier_log_told_is_kept_beside_what_this_one_tells(calibration: Calibration) -> None:
