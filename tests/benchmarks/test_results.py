@@ -1,0 +1,34 @@
+"""The file that every benchmark writes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.results import Bar, Results, machine, tables, versions, write
+
+
+def test_results_are_plain_json_with_the_bars_that_were_not_met(tmp_path: Path) -> None:
+    bars = [
+        Bar("AUC", np.float64(0.71), (0.70, 0.72), "0.70 or more", True),
+        Bar("candidates", None, None, "not told by this log", False),
+    ]
+    figures = {"curve": np.array([0.123456789, np.nan]), "n": np.int64(3)}
+    found = Results("python -m x", {"a": "b"}, {"a": [1]}, machine(), versions(), figures, bars)
+    write(found, tmp_path / "results" / "x.json")
+    read = json.loads((tmp_path / "results" / "x.json").read_text())
+    assert list(read) == ["command", "protocol", "seeds", "machine", "versions", "figures", "bars"]
+    assert read["figures"] == {"curve": [0.123457, None], "n": 3}
+    assert read["bars"][0] == {
+        "name": "AUC", "value": 0.71, "interval": [0.7, 0.72], "bar": "0.70 or more", "met": True
+    }  # fmt: skip
+    assert read["bars"][1]["met"] is False
+    assert read["machine"]["cores"] >= 1
+    assert read["versions"]["commit"]
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(tables(found))
+    printed = capture.get()
+    assert "0.71" in printed
+    assert "not told by this log" in printed
