@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "0": "files config events",
     "1": "features habit snapshots catalogue transitions decisions reward dataset slate policy "
-    "event_tables event_log assignment datasets",
+    "database event_tables quarantine event_log assignment datasets",
     "2": "encoders rl.objectives",
     "3": "baselines rl",
     "4": "registry artifact releases deployment",

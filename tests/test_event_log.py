@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from newsrec import event_tables, events
 from newsrec.config import InvalidConfig
-from newsrec.event_log import UNKNOWN_REQUEST, AppendResult, EventDatabase
+from newsrec.event_log import AppendResult, EventDatabase
+from newsrec.quarantine import UNKNOWN_REQUEST
 from tests.conftest import ROOT, unavailable
 from tests.event_rows import NOON, article, event, recommendation
 from tests.full_disk import full

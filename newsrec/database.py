@@ -1,0 +1,80 @@
+"""SQLite on one machine, PostgreSQL in a cluster: what differs between the two, so that nothing else needs to know.
+
+In both a commit is on disk when it returns, writers take turns, and a reader sees one moment.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+
+from newsrec.config import InvalidConfig
+
+LOCK_SECONDS = 30
+"""How long a writer waits for its turn before the database's error reaches the caller."""
+
+_OPENING = {
+    ("sqlite", "write"): "BEGIN IMMEDIATE",
+    ("sqlite", "read"): "BEGIN",
+    ("postgresql", "write"): "SELECT pg_advisory_xact_lock(7954801911)",
+    ("postgresql", "read"): "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+}
+"""The first statement of a transaction: a writer waits for its turn, a reader sees one moment."""
+
+
+def connect(url: str) -> sa.Engine:
+    """An engine for ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``. Raises InvalidConfig."""
+    expected = "expected sqlite:///FILE or postgresql://USER@HOST/NAME"
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise InvalidConfig(f"event log {url!r} is no database URL; {expected}") from None
+    if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(parsed, connect_args={"timeout": LOCK_SECONDS, "isolation_level": None})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        wait = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={LOCK_SECONDS}s"
+        url_of_driver = parsed.set(drivername="postgresql+psycopg")
+        return sa.create_engine(url_of_driver, pool_pre_ping=True, connect_args={"options": wait})
+    raise InvalidConfig(f"event log {parsed.render_as_string()!r} cannot be shared or is unknown; {expected}")
+
+
+@contextmanager
+def transaction(engine: sa.Engine, kind: Literal["read", "write"]) -> Iterator[sa.Connection]:
+    """A connection; what was written is committed at the end, and nothing of it after an error."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_OPENING[engine.name, kind])
+        yield connection
+
+
+def members(connection: sa.Connection, values: Iterable[str]) -> sa.Select:
+    """A query for ``values``, which travel as one parameter however many they are."""
+    if connection.engine.name == "sqlite":
+        rows = sa.func.json_each(sa.literal(list(values), sa.JSON)).table_valued("value")
+    else:
+        rows = sa.func.unnest(sa.literal(list(values), sa.ARRAY(sa.Text))).table_valued("value").render_derived()
+    return sa.select(rows.c.value)
+
+
+def held(connection: sa.Connection, key: sa.Column, values: Iterable[str]) -> set[str]:
+    """Those of ``values`` that stand in the column ``key``."""
+    return set(connection.scalars(sa.select(key).where(key.in_(members(connection, values)))))
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    connection.execute("PRAGMA synchronous=FULL")  # a commit is on disk before it returns
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
+            return
+        except sqlite3.OperationalError as error:  # two switch a new file at once: SQLite's timeout skips this case
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
