@@ -58,9 +58,9 @@ FULL, QUICK = Size(), Size(readers=250, days=8, train_days=6, passes=2, draws=20
 
 def protocol(size: Size) -> str:
     return (
-        f"{size.readers:,} readers, {size.days} days of uniform slates in a world of each response family, and in one of "
-        f"a double sigmoid with a quarter of the readers; fitted to two thirds of them in {size.train_days} days, judged "
-        "on the others in the later ones; intervals resample readers."
+        f"{size.readers:,} readers, {size.days} days of uniform slates in a world of each response family, and in one "
+        f"of a double sigmoid with a quarter of the readers; fitted to two thirds of them in {size.train_days} days, "
+        "judged on the others in the later ones; intervals resample readers."
     )
 
 
