@@ -140,9 +140,10 @@ class DQNLearner:
         policy.eval()
         reader = policy.reader(state)  # [B, W]
         probability = policy.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
-        _, worth = policy.values(policy.value, reader, state.context, candidates)
-        unread, lagging = policy.values(self.target, reader, state.context, candidates)
         policy.train(training)
+        offered = policy.article(candidates.article_index, candidates.content)  # [B, C, W]
+        _, worth = policy.value(reader, state.context, offered, candidates)
+        unread, lagging = self.target(reader, state.context, offered, candidates)
         added = probability * worth  # [B, C]
         policy.observe_spread(added, candidates.mask)
         slate, slate_mask = best_slate(added, candidates.mask, batch.slate_mask.sum(1))  # [B, K]
