@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from newsrec.baselines import matrix_factorization, popularity, transformer
-from newsrec.rl import cql, dqn, imitation, iql, policy_gradient
+from newsrec.rl import actor_critic, cql, dqn, imitation, iql, policy_gradient
 
 
 class Entry(NamedTuple):
@@ -37,4 +37,7 @@ REGISTRY = {
         long_term=True,
     ),
     "imitation": Entry(imitation.Config, imitation.ImitationPolicy, imitation.ImitationLearner, long_term=True),
+    "actor_critic": Entry(
+        actor_critic.Config, actor_critic.ActorCriticPolicy, actor_critic.ActorCriticLearner, long_term=True
+    ),
 }
