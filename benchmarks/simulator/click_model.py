@@ -10,7 +10,7 @@ probability goes through a second sigmoid, which squashes all of them into [.50,
 fail.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from unittest.mock import patch
@@ -73,7 +73,7 @@ class Judged:
     clicked: np.ndarray  # [M] bool
 
 
-def measure(size: Size, advance: Callable[[str], None]) -> Part:
+def measure(size: Size) -> Part:
     """AUC and calibration error in worlds of both families, and of a double sigmoid."""
     figures, bars = {}, []
     for family in RESPONSES:
@@ -83,11 +83,9 @@ def measure(size: Size, advance: Callable[[str], None]) -> Part:
             seed=SEEDS[0],
             response_family=family,  # type: ignore[arg-type]
         )
-        advance(f"click model: {family}")
         ordered, off = _bars(family, judged(config, size), size, figures)
         bars += [ordered, off]
         with double_sigmoid(family):
-            advance(f"click model: {family}, double sigmoid")
             fewer = replace(config, readers=size.readers // 4)
             ordered, off = _bars(f"{family}, double sigmoid", judged(fewer, size), size, figures)
         fails = not (ordered.met and off.met)

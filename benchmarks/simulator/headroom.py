@@ -6,7 +6,6 @@ has more active days, the benchmark is void. Where there is less than 3 % of hea
 that learn in that world.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,20 +67,18 @@ POLICIES: dict[str, Act] = {
 }
 
 
-def measure(size: Size, advance: Callable[[str], None]) -> Part:
+def measure(size: Size) -> Part:
     figures: dict[str, dict[str, object]] = {}
     bars = []
     for families in WORLDS:
         name = "-".join(families)
         days = {}
         for policy, act in POLICIES.items():
-            advance(f"headroom: {name}, {policy}")
             days[policy] = active_days(_worlds(families, size), act)
         best = max((policy for policy in POLICIES if policy != PLANNER), key=lambda policy: days[policy].mean())
         lead = ratio(days[PLANNER] - days[best], days[best])
         gained = ratio(days[PLANNER] - days[CLICKS], days[CLICKS])
         void = lead.value < 0
-        advance(f"headroom: {name}, by the cost of clickbait")
         by_cost = {cost: of_cost(families, size, cost) for cost in COSTS}
         figures[name] = {
             "active_days": {policy: float(of_readers.mean()) for policy, of_readers in days.items()},

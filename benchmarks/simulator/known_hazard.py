@@ -6,7 +6,6 @@ days, must come within one percentage point of the mean of those over the same v
 beside it: leaving open gaps out, and counting them as lost.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,12 +49,10 @@ def protocol(size: Size) -> str:
     )
 
 
-def measure(size: Size, advance: Callable[[str], None]) -> Part:
-    advance("known hazard: simulate")
+def measure(size: Size) -> Part:
     config = world(size.readers)
     log, figures, bars = simulate(config), {}, []
     for days in CUTS:
-        advance(f"known hazard: {days} days")
         observed = observe(cut(log, config.start_time + days * DAY))
         truth = true_return(config, observed)
         gaps, readers = observed.gaps, observed.readers

@@ -5,7 +5,6 @@ Boredom: after five slates of one topic or of all, how likely are four others of
 is asked for while they last than at the same time in a world without?
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -50,7 +49,7 @@ def protocol(size: Size) -> str:
     )
 
 
-def measure(size: Size, advance: Callable[[str], None]) -> Part:
+def measure(size: Size) -> Part:
     figures: dict[str, dict[str, object]] = {"clickbait": {}, "clickbait_cost": {}, "boredom": {}, "shocks": {}}
     bars = []
     for families in WORLDS:
@@ -58,7 +57,6 @@ def measure(size: Size, advance: Callable[[str], None]) -> Part:
         config = world_of(families, size.readers, size.days)
         found = {}
         for word, elasticity in ELASTICITIES.items():
-            advance(f"meaning: clickbait, {name}, {word}")
             found[word] = price_of_clickbait(replace(config, elasticity=elasticity))
         figures["clickbait"][name] = found
         for word, holds, expected in (
@@ -70,7 +68,6 @@ def measure(size: Size, advance: Callable[[str], None]) -> Part:
             bars.append(Bar(f"days won by clickbait, {name}, {word}", days.value, days.interval, expected, holds))
         swept = {}
         for cost in COSTS:
-            advance(f"meaning: cost of clickbait {cost:g}, {name}")
             swept[cost] = found["nominal"] if cost == 1.0 else price_of_clickbait(replace(config, clickbait_cost=cost))
         figures["clickbait_cost"][name] = swept
         days = [swept[cost].active_days.value for cost in COSTS]
@@ -78,14 +75,12 @@ def measure(size: Size, advance: Callable[[str], None]) -> Part:
         bars.append(Bar(f"days won by clickbait at twice its cost, {name}", days[-1], swept[2.0].active_days.interval,
                         "falls from cost 0 over 0.5 and 1 to 2", falls))  # fmt: skip
     for response in RESPONSES:
-        advance(f"meaning: boredom, {response}")
         bored = {boredom: what_narrow_slates_do(response, boredom, size.bored_readers) for boredom in (1.2, 0.0)}
         figures["boredom"][response] = bored
         found_ = bored[1.2]
         bars.append(Bar(f"narrow slates on the chance of a read, {response}", found_.value, found_.interval,
                         "below 0", found_.high < 0))  # fmt: skip
     for returns in RETURNS:
-        advance(f"meaning: shocks, {returns}")
         gain = what_shocks_do(world_of(("utility", returns), size.readers, size.days))
         figures["shocks"][returns] = gain
         bars.append(Bar(f"slates asked for during shocks, {returns}", gain.value, gain.interval,

@@ -5,7 +5,6 @@ every point. The world is ``configs/worlds/ebnerd.toml`` with more readers, so t
 with other seeds than it was fitted with. What the log cannot tell has no bar to meet and is listed with the reason.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,18 +55,16 @@ def protocol(size: Size) -> str:
     )
 
 
-def measure(size: Size, data: Path, advance: Callable[[str], None]) -> Part:
+def measure(size: Size, data: Path) -> Part:
     """``data`` holds the real logs; without this one every bar says so and none is met."""
     if not (data / LOG).exists():
         why = f"real log not found at {data / LOG}; set NEWSREC_DATA"
         return Part({"return_law": {"refusal": why}}, [Bar(name, None, None, why, False) for name in ASKED.values()])
-    advance("return law: the log")
     log = _observed(ebnerd.read(data / LOG, TIMEZONE))
     told = describe(log, np.random.default_rng(SEEDS[0]), size.draws)
     base = replace(configs.load(SimulationConfig, WORLD), readers=size.readers)
     worlds = []
     for seed in SEEDS[: size.worlds]:
-        advance(f"return law: world {seed}")
         simulated = _observed(simulate(replace(base, seed=seed)), log.only_clicked)
         worlds.append(describe(simulated, np.random.default_rng(seed), draws=0))
     figures = {name: _figures(told[name], [world[name] for world in worlds]) for name in told}

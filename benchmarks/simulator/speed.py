@@ -8,7 +8,6 @@ the full fifty reads would.
 
 import os
 import tracemalloc
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,20 +49,16 @@ def protocol(size: Size) -> str:
     )
 
 
-def measure(size: Size, advance: Callable[[str], None]) -> Part:
+def measure(size: Size) -> Part:
     cores = len(os.sched_getaffinity(0))
-    advance("speed: uniform slates")
     uniform = throughput(SimulationConfig(readers=size.readers, days=size.days, seed=SEEDS[0]), workers=cores)
-    advance("speed: transformer")
     days = size.transformer_days
     transformer = throughput(SimulationConfig(readers=size.readers, days=days, seed=SEEDS[0]), untrained_transformer())
     crowds = {}
     for readers in size.crowds:
-        advance(f"speed: {readers:,} readers")
         crowds[readers] = throughput(SimulationConfig(readers=readers, days=1, seed=SEEDS[0]), workers=cores)
     few, many = size.crowds[-2:]
     slope = float(np.log(crowds[many].cpu_seconds / crowds[few].cpu_seconds) / np.log(many / few))
-    advance("speed: bytes a reader")
     taken = bytes_a_reader(size.readers)
     figures = {
         "uniform": uniform,

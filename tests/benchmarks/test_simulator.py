@@ -78,7 +78,7 @@ def test_clicks_can_be_learned_unless_they_went_through_two_sigmoids(family: str
 
 def test_return_is_estimated_from_logs_that_end_too_early() -> None:
     """Within 1.5 points on 6,000 readers, where leaving open gaps out or counting them as lost is far off."""
-    found = known_hazard.measure(known_hazard.Size(readers=6_000, draws=20), lambda what: None)
+    found = known_hazard.measure(known_hazard.Size(readers=6_000, draws=20))
     assert [bar.name.endswith(f"{days} days") for bar, days in zip(found.bars, (3, 7, 14), strict=True)] == [True] * 3
     for bar in found.bars:
         assert bar.value is not None
@@ -111,13 +111,13 @@ def test_a_planner_that_is_beaten_voids_the_benchmark(monkeypatch: pytest.Monkey
     monkeypatch.setattr(headroom, "POLICIES", headroom.POLICIES | {headroom.PLANNER: greedy_click})
     monkeypatch.setattr(headroom, "WORLDS", [("cascade", "hazard")])
     monkeypatch.setattr(headroom, "COSTS", ())
-    found = headroom.measure(headroom.Size(readers=150, worlds=1, days=14), lambda what: None)
+    found = headroom.measure(headroom.Size(readers=150, worlds=1, days=14))
     assert [bar.met for bar in found.bars] == [False, False]
     assert found.figures["headroom"]["cascade-hazard"]["headroom"] is None
 
 
 def test_without_the_real_log_no_return_law_is_claimed(tmp_path: Path) -> None:
-    found = return_law.measure(return_law.QUICK, tmp_path, lambda what: None)
+    found = return_law.measure(return_law.QUICK, tmp_path)
     assert len(found.bars) == len(return_law.ASKED)
     for bar in found.bars:
         assert not bar.met
@@ -126,7 +126,7 @@ def test_without_the_real_log_no_return_law_is_claimed(tmp_path: Path) -> None:
 
 def test_the_fitted_world_is_held_to_the_log_s_intervals(real_data: Callable[[str], Path]) -> None:
     data = real_data("ebnerd-test").parent
-    found = return_law.measure(return_law.Size(readers=150, worlds=1, draws=100), data, lambda what: None)
+    found = return_law.measure(return_law.Size(readers=150, worlds=1, draws=100), data)
     bars = {bar.name: bar for bar in found.bars}
     assert bars["candidates"].value is None
     assert "not told by this log: every candidate was shown" in bars["candidates"].bar
