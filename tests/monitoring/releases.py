@@ -25,15 +25,15 @@ BIG_NEWS = ShockConfig(per_month=4.0, hours=24.0, strength_spread=0.0, interest=
 
 
 class Changing:
-    """The newest articles first; from ``hour`` on the oldest, or with ``worse`` False the same."""
+    """The newest articles first; at half time the oldest, or with ``worse`` False the same."""
 
     config = None
 
-    def __init__(self, hour: int, worse: bool) -> None:
-        self.hour, self.worse, self.second = hour, worse, False
+    def __init__(self, worse: bool) -> None:
+        self.worse, self.second = worse, False
 
-    def progress(self, hours: int, total: int) -> None:
-        self.second = hours >= self.hour
+    def progress(self, done: int, total: int) -> None:
+        self.second = 2 * done >= total
 
     def scores(self, state: State, candidates: Candidates) -> Tensor:
         days = candidates.age_hours / 24.0
@@ -58,7 +58,7 @@ def world(seed: int, shocks: ShockConfig = NO_NEWS) -> SimulationConfig:
 def two_releases(seed: int, worse: bool, shocks: ShockConfig = NO_NEWS) -> EventLog:
     """``first`` served the first HALF of DAYS, ``second`` the others."""
     config = world(seed, shocks)
-    policy = Changing(HALF * 24, worse)
+    policy = Changing(worse)
     log = simulate(config, Actor(policy, SlateConfig("plackett_luce", temperature=0.1), "changing"), policy.progress)
     second = microseconds(log.recommendations["time"]) >= config.start_time + HALF * DAY
     at = log.recommendations.schema.get_field_index("policy_version")
