@@ -33,6 +33,11 @@ def test_few_values_have_no_interval(n, m, enough):
         assert np.isfinite(found[1:]).all() == bool(enough)
 
 
+def test_a_chance_that_is_just_small_enough_counts():
+    """Complete separation of 3 and 3 has one chance in 20, which is 5 % but for rounding."""
+    assert shift(np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0]), 0.9)[1:] == (-5.0, -1.0)
+
+
 def test_an_empty_side_has_no_shift():
     assert np.isnan(shift(np.array([]), np.array([1.0]))).all()
     assert np.isnan(shift(np.array([1.0]), np.array([]))).all()

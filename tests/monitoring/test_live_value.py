@@ -29,7 +29,8 @@ def feedback(name: str, user: str, made: float, kind: str, after: float, article
 
 
 def test_every_decision_has_the_same_hours_to_earn_its_reward():
-    rows = slates(("old", "u", 20, "v"), ("just", "u", 6.01, "v"), ("young", "u", 5.99, "v"), ("past", "u", 54.1, "v"))
+    rows = slates(("past", "u", 54.01, "v"), ("first", "u", 53.99, "v"))  # two days end six hours before the run
+    rows += slates(("old", "u", 20, "v"), ("just", "u", 6.01, "v"), ("young", "u", 5.99, "v"))
     events = [
         feedback("old", "u", 20, "click", 5.9),
         feedback("old", "u", 20, "like", 6.1),
@@ -37,9 +38,9 @@ def test_every_decision_has_the_same_hours_to_earn_its_reward():
         feedback("young", "u", 5.99, "click", 1),
     ]
     found = outcomes(log(ARTICLES, rows, events), UNTIL, ValueConfig(days=2))
-    assert found.reward.tolist() == [1.0, 3.0]
-    assert found.clicked.tolist() == [1.0, 0.0]
-    assert (UNTIL - found.time).tolist() == [20 * HOUR, int(6.01 * HOUR)]
+    assert found.reward.tolist() == [0.0, 1.0, 3.0]
+    assert found.clicked.tolist() == [0.0, 1.0, 0.0]
+    assert (UNTIL - found.time).tolist() == [int(53.99 * HOUR), 20 * HOUR, int(6.01 * HOUR)]
 
 
 def test_the_reward_is_that_of_training():
@@ -114,6 +115,15 @@ def test_a_day_of_great_news_is_no_merit_of_its_release():
     assert found.difference["reward"].mean == -0.25
     assert found.difference["reward"].high < -0.2
     assert found.between_days == (0.0, 0.0, 0.0)
+
+
+def test_the_days_that_rank_end_when_decisions_become_too_young():
+    rows = slates(("1", "u", 6.01, "new"), ("2", "v", 29.99, "new"), ("5", "w", 29.98, "new"))
+    rows += slates(("3", "u", 30.01, "old"), ("4", "v", 53.99, "old"))
+    events = [feedback("2", "v", 29.99, "click", 1), feedback("5", "w", 29.98, "click", 1)]
+    events += [feedback("3", "u", 30.01, "click", 1, a) for a in "abc"]
+    found = compare(log(ARTICLES, rows, events), "new", "old", UNTIL, ValueConfig())
+    assert found.between_days.mean == pytest.approx(2 / 3 - 3 / 2)  # a day each, of three and of two
 
 
 def test_the_day_of_the_hand_over_is_left_out_where_it_is_a_small_part():
