@@ -24,7 +24,7 @@ from benchmarks.results import Bar, Part
 from newsrec import dataset
 from newsrec.decisions import Decisions
 from newsrec.encoders.article import DEMAND_FEATURES, demand_features
-from newsrec.evaluation.resampling import resample
+from newsrec.evaluation.resampling import Resampled, resample
 from newsrec.evaluation.weighted import Weighted
 from newsrec.features import DAY, EMBEDDING_DIM
 from newsrec.simulator.config import SimulationConfig
@@ -75,7 +75,8 @@ class Judged:
 
 def measure(size: Size) -> Part:
     """AUC and calibration error in worlds of both families, and of a double sigmoid."""
-    figures, bars = {}, []
+    figures: dict[str, dict[str, object]] = {}
+    bars = []
     for family in RESPONSES:
         config = SimulationConfig(
             readers=size.readers,
@@ -96,7 +97,7 @@ def measure(size: Size) -> Part:
 def _bars(world: str, found: Judged, size: Size, figures: dict[str, dict[str, object]]) -> tuple[Bar, Bar]:
     readers, generator = int(found.reader.max()) + 1, np.random.default_rng(SEEDS[0])
     of = {name: resample(f(found), readers, generator, size.draws) for name, f in MEASURES.items()}
-    values = {name: (float(x.value[0]), tuple(float(end[0]) for end in x.band(0.95))) for name, x in of.items()}
+    values = {name: (float(x.value[0]), _ends(x)) for name, x in of.items()}
     figures[world] = {
         **{name: {"value": value, "interval": interval} for name, (value, interval) in values.items()},
         "click_rate": float(found.clicked.mean()),
@@ -136,6 +137,11 @@ class ClickModel(nn.Module):
         inputs = torch.cat([context, demand_features(article), alike[..., None], nearest[..., None]], -1)
         free = self.network(inputs).squeeze(-1) + self.content(article.content).squeeze(-1)  # [B, K]
         return self.position[: liking.shape[1]] + free + liking
+
+
+def _ends(found: Resampled) -> tuple[float, float]:
+    low, high = found.band(0.95)
+    return float(low[0]), float(high[0])
 
 
 def fitted(decisions: Decisions, rows: np.ndarray, passes: int, seed: int) -> ClickModel:

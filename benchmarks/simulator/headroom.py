@@ -74,7 +74,7 @@ def measure(size: Size) -> Part:
         name = "-".join(families)
         days = {}
         for policy, act in POLICIES.items():
-            days[policy] = active_days(_worlds(families, size), act)
+            days[policy] = active_days(worlds_of(families, size), act)
         best = max((policy for policy in POLICIES if policy != PLANNER), key=lambda policy: days[policy].mean())
         lead = ratio(days[PLANNER] - days[best], days[best])
         gained = ratio(days[PLANNER] - days[CLICKS], days[CLICKS])
@@ -101,11 +101,12 @@ def active_days(worlds: list[SimulationConfig], act: Act) -> np.ndarray:
 
 def of_cost(families: tuple[str, str], size: Size, clickbait_cost: float) -> Mean:
     """Headroom in the first of the worlds if clickbait takes more or less from a read."""
-    world = [replace(_worlds(families, size)[0], clickbait_cost=clickbait_cost)]
+    world = [replace(worlds_of(families, size)[0], clickbait_cost=clickbait_cost)]
     planned, clicks = active_days(world, planner), active_days(world, greedy_click)
     return ratio(planned - clicks, clicks)
 
 
-def _worlds(families: tuple[str, str], size: Size) -> list[SimulationConfig]:
+def worlds_of(families: tuple[str, str], size: Size) -> list[SimulationConfig]:
+    """Alike but for their seeds."""
     config = world_of(families, size.readers, size.days)
     return [replace(config, seed=seed) for seed in SEEDS[: size.worlds]]

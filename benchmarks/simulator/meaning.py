@@ -64,8 +64,8 @@ def measure(size: Size) -> Part:
             ("zero", found["zero"].active_days.low <= 0 <= found["zero"].active_days.high, "interval holds 0"),
             ("reversed", found["reversed"].active_days.low > 0, "above 0"),
         ):
-            days = found[word].active_days
-            bars.append(Bar(f"days won by clickbait, {name}, {word}", days.value, days.interval, expected, holds))
+            won = found[word].active_days
+            bars.append(Bar(f"days won by clickbait, {name}, {word}", won.value, won.interval, expected, holds))
         swept = {}
         for cost in COSTS:
             swept[cost] = found["nominal"] if cost == 1.0 else price_of_clickbait(replace(config, clickbait_cost=cost))

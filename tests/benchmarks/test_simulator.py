@@ -99,7 +99,7 @@ def test_a_log_cut_in_time_holds_what_was_known_then() -> None:
 @pytest.mark.parametrize("families", WORLDS, ids="-".join)
 def test_nobody_beats_the_planner(families: tuple[str, str]) -> None:
     """By more than chance, on 250 readers: else headroom would mean nothing. It is above 3 % of perfect clicks."""
-    worlds = headroom._worlds(families, headroom.Size(readers=250, worlds=1, days=14))
+    worlds = headroom.worlds_of(families, headroom.Size(readers=250, worlds=1, days=14))
     days = {name: headroom.active_days(worlds, act) for name, act in headroom.POLICIES.items()}
     planned = days.pop(headroom.PLANNER)
     for name, others in days.items():
