@@ -28,6 +28,7 @@ from newsrec.evaluation.ranking import evaluate
 from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
 from newsrec.reward import RewardConfig
+from newsrec.warm_start import SCORER, Layer, warm_start
 
 COMMIT_VARIABLE = "NEWSREC_COMMIT"
 """The environment variable in which an image says which commit it was built from."""
@@ -70,6 +71,10 @@ class RunConfig:
     """False for a log without a clock: ages, popularity and context are zero then."""
     steps: int = 1
     """Decisions whose rewards a long-term learner sums before it asks for the value of what follows."""
+    warm_start: str = ""
+    """Folder of an artefact whose weights training starts from (``newsrec.warm_start``); empty: from new ones."""
+    warm_start_layers: tuple[Layer, ...] = SCORER
+    """What is taken from there; ``critics`` only where they value the same."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
 
@@ -88,7 +93,8 @@ Progress = Callable[[str], None]
 def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> Artifact:
     """The artefact of ``run``'s policy, trained on the earliest of ``decisions``.
 
-    Raises InvalidConfig for a log that is too small to train and stop on, and for a loss that is no number.
+    Raises InvalidConfig for a log that is too small to train and stop on, for a loss that is no number, and for weights
+    to start from that do not fit; InvalidArtifact where there are none.
     """
     generator = torch.Generator().manual_seed(run.seed)
     torch.manual_seed(run.seed)  # initial weights and dropout
@@ -103,6 +109,11 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
         decisions = decisions.n_step(run.steps)
     model: Any = config.from_mapping(entry.config, run.model, "model")
     policy: Any = entry.policy(model, decisions.catalogue.trained)
+    started = None
+    if run.warm_start:
+        started = warm_start(policy, decisions.catalogue, artifact.load(run.warm_start), run.warm_start_layers)
+        layers = ", ".join(started["layers"])
+        progress(f"{run.policy} starts from {started['policy']} {started['version']}: {layers}")
     learner = entry.learner(policy, generator)
     best, best_weights, waited = _ranking_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
     progress(f"{run.policy} untrained  validation nDCG {best:.4f}")
@@ -120,7 +131,7 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
         if waited == run.training.patience:
             break
     policy.load_state_dict(best_weights)
-    provenance = _provenance(decisions, rows, run, best)
+    provenance = _provenance(decisions, rows, run, best) | {"warm_start": started}
     return artifact.create(run.policy, policy, decisions.catalogue, run.use_time, provenance)
 
 
@@ -183,7 +194,7 @@ def _ranking_ndcg(policy: Policy, decisions: Decisions, rows: np.ndarray) -> flo
 def _provenance(decisions: Decisions, rows: np.ndarray, run: RunConfig, validation: float) -> dict[str, Any]:
     return {
         "commit": _commit(),
-        "run": config.to_mapping(run),
+        "run": json.loads(json.dumps(config.to_mapping(run))),  # as it comes back from the artefact
         "events_from": int(decisions.time[rows].min()),
         "events_until": int(decisions.time[rows].max()),
         "data_until": int(decisions.time.max()),

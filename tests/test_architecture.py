@@ -16,7 +16,7 @@ LAYERS = {
     "database event_tables quarantine event_log assignment datasets",
     "2": "encoders rl.objectives",
     "3": "baselines rl",
-    "4": "registry artifact releases deployment",
+    "4": "registry artifact warm_start releases deployment",
     "4'": "simulator evaluation monitoring",
     "5": "training tuning ingestion run_start judging supervision doctor calibration cli",
 }
@@ -144,6 +144,7 @@ def may_import(importer: str, imported: str) -> bool:
         ("registry", "baselines.transformer", True),
         ("registry", "artifact", False),
         ("artifact", "registry", True),
+        ("artifact", "warm_start", False),
         ("evaluation.ranking", "encoders.text", True),
         ("evaluation.ranking", "artifact", False),
         ("evaluation.ranking", "baselines.popularity", False),
