@@ -8,7 +8,7 @@ log is the same, byte for byte, whatever the number of processes, and holds the 
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -78,19 +78,17 @@ def write(
     """
     groups = np.array_split(np.arange(config.readers), -(-config.readers // READERS_TOGETHER))
     shards = list(enumerate(groups if actor.policy is None else [np.arange(config.readers)]))
-    done = 0
-    with events.new_log(directory) as folder:
+    workers, done = min(workers, len(shards)), 0
+    with events.new_log(directory) as folder, ExitStack() as stack:
         newsroom = World(config, number=np.arange(1)).newsroom
+        for name in _CODED:
+            (folder / f"{name}.parquet").mkdir()
+        processes = stack.enter_context(_started(config, shards, folder, workers)) if workers > 1 else {}
         articles = events.validate(embed_articles(newsroom.table), "articles")
         pq.write_table(articles.replace_schema_metadata(events.metadata("articles")), folder / "articles.parquet")
         written = Written(articles=articles.num_rows)
-        for name in _CODED:
-            (folder / f"{name}.parquet").mkdir()
-        if min(workers, len(shards)) > 1:
-            days = _in_processes(config, shards, folder, min(workers, len(shards)))
-        else:
-            days = (day for shard in shards for day in _write_shard(config, newsroom, articles, actor, shard, folder))
-        for day in days:
+        here = (day for shard in shards for day in _write_shard(config, newsroom, articles, actor, shard, folder))
+        for day in _told(processes) if processes else here:
             written, done = written.plus(day), done + 1
             if progress:
                 progress(done, config.days * len(shards))
@@ -140,35 +138,40 @@ def _counted(recommendations: pa.Table, feedback: pa.Table) -> Written:
     return Written(0, recommendations.num_rows, pc.sum(first).as_py() or 0, feedback.num_rows, impressions, clicks)
 
 
-def _in_processes(
+@contextmanager
+def _started(
     config: SimulationConfig, shards: list[tuple[int, np.ndarray]], folder: Path, workers: int
-) -> Iterator[Written]:
-    """The days of all ``shards``, as they are written by ``workers`` processes."""
+) -> Iterator[dict[Connection, BaseProcess]]:
+    """As many processes, which share ``shards`` and end with the block, by the pipes through which they tell."""
     context = multiprocessing.get_context("spawn")  # a fork would take over locks of threads that it does not have
     processes: dict[Connection, BaseProcess] = {}
     try:
         for worker in range(workers):
             here, there = context.Pipe(duplex=False)
-            process: BaseProcess = context.Process(
-                target=_work, args=(config, shards[worker::workers], folder, there), daemon=True
-            )
-            process.start()
+            work = config, shards[worker::workers], folder, there
+            processes[here] = context.Process(target=_work, args=work, daemon=True)
+            processes[here].start()
             there.close()
-            processes[here] = process
-        while processes:
-            ready = wait(list(processes))
-            for pipe in [here for here in processes if here in ready]:
-                try:
-                    yield pipe.recv()
-                except EOFError:
-                    process = processes.pop(pipe)
-                    process.join()
-                    if code := process.exitcode:
-                        raise ChildProcessError(f"a process that simulated ended with exit code {code}") from None
+        yield processes
     finally:
         for process in processes.values():
             process.terminate()
             process.join()
+
+
+def _told(processes: dict[Connection, BaseProcess]) -> Iterator[Written]:
+    """The days that ``processes`` have written, as they write them."""
+    listening = dict(processes)
+    while listening:
+        ready = wait(list(listening))
+        for pipe in [here for here in listening if here in ready]:
+            try:
+                yield pipe.recv()
+            except EOFError:
+                process = listening.pop(pipe)
+                process.join()
+                if code := process.exitcode:
+                    raise ChildProcessError(f"a process that simulated ended with exit code {code}") from None
 
 
 def _work(config: SimulationConfig, shards: list[tuple[int, np.ndarray]], folder: Path, news: Connection) -> None:
