@@ -107,9 +107,7 @@ def tables(results: Results) -> Group:
     """The bars, then what was done on which machine."""
     bars = Table("bar", "expected", "found", "interval", "met", title=results.command, title_justify="left")
     for bar in results.bars:
-        interval = "" if bar.interval is None else f"[{bar.interval[0]:.3g}, {bar.interval[1]:.3g}]"
-        found = "" if bar.value is None else f"{bar.value:.4g}"
-        bars.add_row(bar.name, bar.bar, found, interval, "yes" if bar.met else "[red]no[/red]")
+        bars.add_row(bar.name, bar.bar, _found(bar), _interval(bar), "yes" if bar.met else "[red]no[/red]")
     about = Table(show_header=False, box=None)
     for part, protocol in results.protocol.items():
         seeds = ", ".join(map(str, results.seeds.get(part, [])))
@@ -117,6 +115,25 @@ def tables(results: Results) -> Group:
     about.add_row("machine", ", ".join(f"{name} {value}" for name, value in results.machine.items()))
     about.add_row("versions", ", ".join(f"{name} {value}" for name, value in results.versions.items()))
     return Group(bars, about)
+
+
+def to_markdown(path: Path) -> str:
+    """The bars in the file ``path`` as a table for prose, with what it took; docs are held to it."""
+    read = json.loads(path.read_text(encoding="utf-8"))
+    rows = [("bar", "expected", "found", "95 % interval", "met"), ("---",) * 5]
+    for bar in map(lambda fields: Bar(**fields), read["bars"]):
+        rows.append((bar.name, bar.bar, _found(bar), _interval(bar), "yes" if bar.met else "**no**"))
+    run = f"`{read['command']}` at {read['versions']['commit']}, {read['machine']['processor']}, "
+    run += f"{read['machine']['cores']} cores, load {read['machine']['load_before']}."
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{run}\n"
+
+
+def _found(bar: Bar) -> str:
+    return "" if bar.value is None else f"{bar.value:,.0f}" if abs(bar.value) >= 100 else f"{bar.value:.3g}"
+
+
+def _interval(bar: Bar) -> str:
+    return "" if bar.interval is None else f"[{bar.interval[0]:.3g}, {bar.interval[1]:.3g}]"
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from benchmarks.results import Bar, Results, machine, tables, versions, write
+from benchmarks.results import FOLDER, Bar, Results, machine, tables, to_markdown, versions, write
+from tests.conftest import ROOT
 
 
 def test_results_are_plain_json_with_the_bars_that_were_not_met(tmp_path: Path) -> None:
@@ -26,9 +27,17 @@ def test_results_are_plain_json_with_the_bars_that_were_not_met(tmp_path: Path) 
     assert read["bars"][1]["met"] is False
     assert read["machine"]["cores"] >= 1
     assert read["versions"]["commit"]
+    table = to_markdown(tmp_path / "results" / "x.json").splitlines()
+    assert table[2] == "| AUC | 0.70 or more | 0.71 | [0.7, 0.72] | yes |"
+    assert table[3] == "| candidates | not told by this log |  |  | **no** |"
     console = Console(width=160)
     with console.capture() as capture:
         console.print(tables(found))
     printed = capture.get()
     assert "0.71" in printed
     assert "not told by this log" in printed
+
+
+def test_the_page_of_the_simulator_shows_the_results_of_its_benchmark() -> None:
+    page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    assert to_markdown(FOLDER / "simulator.json") in page
