@@ -1,7 +1,7 @@
 """Which feedback may be read: what fits its recommendation. The rest waits in the table ``quarantine``.
 
-Feedback can arrive before its recommendation, which then releases it, with a new ``received_at``. Feedback on another reader's slate, or on an
-article that was not in it, stays for good.
+Feedback can arrive before its recommendation, which then releases it, with a new ``received_at``. Feedback on another
+reader's slate, or on an article that was not in it, stays for good.
 """
 
 import sqlalchemy as sa
