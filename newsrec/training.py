@@ -3,7 +3,8 @@
 Decisions are split by time: the earliest are trained on, the next ones (validation) say when to stop, the last ones
 (test) are never looked at here. What is kept are the weights with the best nDCG of the validation decisions' full
 ranking, which is what judging looks at; the initial ones if no epoch improves on them. A long-term policy gives clicks
-away on purpose: it trains for all epochs and keeps the last weights, whatever validation says.
+away on purpose: it trains for all epochs and keeps the last weights, whatever validation says. So does the student of a
+teacher, whose lesson is not the clicks.
 """
 
 import copy
@@ -28,10 +29,14 @@ from newsrec.evaluation.ranking import evaluate
 from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
 from newsrec.reward import RewardConfig
+from newsrec.rl.distillation import Config as DistillationConfig
+from newsrec.rl.distillation import DistillationLearner
 from newsrec.warm_start import SCORER, Layer, warm_start
 
 COMMIT_VARIABLE = "NEWSREC_COMMIT"
 """The environment variable in which an image says which commit it was built from."""
+STUDENTS = ("matrix_factorization", "transformer")
+"""The policies that a teacher can teach: their scores are all that they have to learn."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ class RunConfig:
     """Folder of an artefact whose weights training starts from (``newsrec.warm_start``); empty: from new ones."""
     warm_start_layers: tuple[Layer, ...] = SCORER
     """What is taken from there; ``critics`` only where they value the same."""
+    teacher: str = ""
+    """Folder of an artefact whose scores are learnt instead of clicks (``newsrec.rl.distillation``); empty: none."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
 
@@ -83,6 +91,10 @@ class RunConfig:
             raise ValueError(f"policy is {self.policy!r}, expected one of {', '.join(REGISTRY)}")
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}, expected 1 or more")
+        if self.teacher and self.policy not in STUDENTS:
+            raise ValueError(
+                f"policy is {self.policy!r}, expected one of {', '.join(STUDENTS)} to learn from a teacher"
+            )
         config.from_mapping(REGISTRY[self.policy].config, self.model, "model")
 
 
@@ -93,8 +105,8 @@ Progress = Callable[[str], None]
 def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> Artifact:
     """The artefact of ``run``'s policy, trained on the earliest of ``decisions``.
 
-    Raises InvalidConfig for a log that is too small to train and stop on, for a loss that is no number, and for weights
-    to start from that do not fit; InvalidArtifact where there are none.
+    Raises InvalidConfig for a log that is too small to train and stop on, for a loss that is no number, and for a
+    teacher or weights to start from that do not fit; InvalidArtifact where there are none.
     """
     generator = torch.Generator().manual_seed(run.seed)
     torch.manual_seed(run.seed)  # initial weights and dropout
@@ -102,36 +114,37 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
     if not len(rows) or not len(validation):
         found = f"{len(decisions)} decisions, {len(rows)} to train on and {len(validation)} to validate"
         raise InvalidConfig(f"the log is too small: found {found}, expected some of each")
-    decisions = decisions.numbered_by(_known_articles(decisions, rows))
-    entry = REGISTRY[run.policy]
+    entry, teacher = REGISTRY[run.policy], _teacher(run)
+    source = artifact.load(run.warm_start) if run.warm_start else None
+    decisions = decisions.numbered_by(teacher.catalogue if teacher else _known_articles(decisions, rows))
     if entry.long_term:
         _check_long_term(decisions, run)
         decisions = decisions.n_step(run.steps)
     model: Any = config.from_mapping(entry.config, run.model, "model")
     policy: Any = entry.policy(model, decisions.catalogue.trained)
-    started = None
-    if run.warm_start:
-        started = warm_start(policy, decisions.catalogue, artifact.load(run.warm_start), run.warm_start_layers)
-        layers = ", ".join(started["layers"])
-        progress(f"{run.policy} starts from {started['policy']} {started['version']}: {layers}")
-    learner = entry.learner(policy, generator)
+    started = warm_start(policy, decisions.catalogue, source, run.warm_start_layers) if source else None
+    learner = _learner(policy, teacher, run, generator)
+    keep_last = entry.long_term or teacher is not None
     best, best_weights, waited = _ranking_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
     progress(f"{run.policy} untrained  validation nDCG {best:.4f}")
     for epoch in range(1, run.training.epochs + 1):
         losses = _epoch(learner, decisions, rows, run.training.batch_size, generator, entry.long_term)
         written = "  ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
         if not np.isfinite(losses["loss"]):
-            raise InvalidConfig(f"{run.policy}: found {written} in epoch {epoch}; lower model.learning_rate")
+            step = f"{'distillation' if teacher else 'model'}.learning_rate"
+            raise InvalidConfig(f"{run.policy}: found {written} in epoch {epoch}; lower {step}")
         value = _ranking_ndcg(policy, decisions, validation)
         progress(f"{run.policy} epoch {epoch}/{run.training.epochs}  {written}  validation nDCG {value:.4f}")
-        if value > best or entry.long_term:
+        if value > best or keep_last:
             best, best_weights, waited = value, copy.deepcopy(policy.state_dict()), 0
         else:
             waited += 1
         if waited == run.training.patience:
             break
     policy.load_state_dict(best_weights)
-    provenance = _provenance(decisions, rows, run, best) | {"warm_start": started}
+    learnt_from = [known for known in (teacher, source if started and started["articles"] else None) if known]
+    provenance = _provenance(decisions, rows, run, best, learnt_from)
+    provenance |= {"warm_start": started, "teacher": teacher.version if teacher else None}
     return artifact.create(run.policy, policy, decisions.catalogue, run.use_time, provenance)
 
 
@@ -151,6 +164,23 @@ def _known_articles(decisions: Decisions, rows: np.ndarray) -> Catalogue:
     """The articles that were published by the last decision of training: the others stay unknown by index."""
     published = decisions.catalogue.published_at[1:] <= decisions.time[rows].max()
     return from_articles(decisions.catalogue.articles.filter(pa.array(published)))
+
+
+def _teacher(run: RunConfig) -> Artifact | None:
+    """Raises InvalidConfig for a teacher that sees other features than its student."""
+    if not run.teacher:
+        return None
+    teacher = artifact.load(run.teacher)
+    if teacher.use_time != run.use_time:
+        found = f"found use_time {str(teacher.use_time).lower()}, expected {str(run.use_time).lower()} as in this run"
+        raise InvalidConfig(f"teacher {teacher.name} {teacher.version}: {found}")
+    return teacher
+
+
+def _learner(policy: Any, teacher: Artifact | None, run: RunConfig, generator: torch.Generator) -> Any:
+    if teacher is None:
+        return REGISTRY[run.policy].learner(policy, generator)
+    return DistillationLearner(policy, teacher.policy, run.distillation, generator)  # type: ignore[arg-type]
 
 
 def _epoch(
@@ -191,13 +221,20 @@ def _ranking_ndcg(policy: Policy, decisions: Decisions, rows: np.ndarray) -> flo
     return float(np.nanmean(found))
 
 
-def _provenance(decisions: Decisions, rows: np.ndarray, run: RunConfig, validation: float) -> dict[str, Any]:
+def _provenance(
+    decisions: Decisions, rows: np.ndarray, run: RunConfig, validation: float, learnt_from: list[Artifact]
+) -> dict[str, Any]:
+    """What ``learnt_from`` have seen of the same articles, this policy has seen, too."""
+
+    def latest(key: str, own: np.ndarray) -> int:
+        return max(int(own.max()), *(known.provenance.get(key, 0) for known in learnt_from), 0)
+
     return {
         "commit": _commit(),
         "run": json.loads(json.dumps(config.to_mapping(run))),  # as it comes back from the artefact
         "events_from": int(decisions.time[rows].min()),
-        "events_until": int(decisions.time[rows].max()),
-        "data_until": int(decisions.time.max()),
+        "events_until": latest("events_until", decisions.time[rows]),
+        "data_until": latest("data_until", decisions.time),
         "decisions": len(rows),
         "validation_ndcg": validation,
     }

@@ -15,11 +15,13 @@ import torch
 
 from newsrec import artifact, config, dataset, events
 from newsrec.artifact import Artifact
+from newsrec.catalogue import Catalogue
 from newsrec.config import InvalidConfig
 from newsrec.decisions import Decisions, time_split
 from newsrec.evaluation.ranking import evaluate
 from newsrec.events import KINDS
 from newsrec.registry import REGISTRY
+from newsrec.rl.distillation import Config as DistillationConfig
 from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
 from newsrec.training import RunConfig, TrainingConfig, train, train_to
 from tests import checkerboard
@@ -142,13 +144,75 @@ def test_a_run_starts_from_the_weights_of_an_artefact_and_says_which(decisions: 
     for name in ("article.content.weight", "article.identity.weight"):
         torch.testing.assert_close(ours[name], theirs[name])
     assert not torch.allclose(ours["demand.weight"], theirs["demand.weight"]), "not asked for"
-    assert lines[0] == f"transformer starts from matrix_factorization {source.version}: content, identity"
     found = made.provenance["warm_start"]
     assert (found["version"], found["articles"]) == (source.version, made.catalogue.trained)
     assert source.provenance["warm_start"] is None
     saved = artifact.load(artifact.save(made, tmp_path / "made")).provenance
     assert saved == made.provenance
     assert config.from_mapping(RunConfig, saved["run"]) == wanted
+
+
+def test_what_the_source_has_seen_counts_as_seen_unless_it_comes_from_another_market(
+    decisions: Decisions, tmp_path: Path
+) -> None:
+    """Judging refuses a policy that knows the decisions that shall judge it."""
+    source, _ = run(decisions, epochs=1)
+    seen = {"events_until": source.provenance["events_until"] + 7, "data_until": source.provenance["data_until"] + 9}
+    later = source._replace(provenance=source.provenance | seen)
+    names = pa.array([f"b{i}" for i in range(source.catalogue.articles.num_rows)])
+    articles = source.catalogue.articles.set_column(0, "article_id", names)
+    abroad = later._replace(catalogue=Catalogue(articles, source.catalogue.trained))
+    for name, known, expected in (("same", later, seen), ("abroad", abroad, source.provenance)):
+        path = str(artifact.save(known, tmp_path / name))
+        short = replace(LOOP, epochs=1)
+        wanted = RunConfig("matrix_factorization", warm_start=path, warm_start_layers=("content",), training=short)
+        found = train(decisions, wanted, lambda _: None).provenance
+        assert {key: found[key] for key in seen} == {key: expected[key] for key in seen}, name
+
+
+def rank_correlation(first: Artifact, second: Artifact, decisions: Decisions, rows: np.ndarray) -> float:
+    """Spearman's, between the candidates of each of ``rows``, on average."""
+    batch = decisions.batch(rows)
+    with torch.inference_mode():
+        scores = [made.policy.scores(batch.state, batch.candidates) for made in (first, second)]
+    ranks = [score.argsort(1).argsort(1).double().numpy() for score in scores]
+    return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(*ranks, strict=True)]))
+
+
+def test_a_small_student_learns_what_its_teacher_knows(tmp_path: Path) -> None:
+    """Identities alone tell the parity, and the student sees no click: whatever it knows it has been told."""
+    decisions = dataset.from_log(checkerboard.log())
+    loop = replace(LOOP, epochs=8, batch_size=64)
+    teacher = train(decisions, RunConfig("transformer", training=loop), lambda _: None)
+    size = {"width": 16, "layers": 1}
+    wanted = RunConfig("transformer", size, teacher=str(artifact.save(teacher, tmp_path / "teacher")), training=loop)
+    student = train(decisions, wanted, lambda _: None)
+    seen, (_, _, test) = (
+        decisions.numbered_by(teacher.catalogue),
+        time_split(decisions.time, LOOP.validation, LOOP.test),
+    )
+    torch.manual_seed(0)
+    entry = REGISTRY["transformer"]
+    initial = student._replace(policy=entry.policy(entry.config(**size), teacher.catalogue.trained).eval())
+    count = [sum(p.numel() for p in made.policy.parameters()) for made in (student, teacher)]
+    assert count[0] <= count[1] / 4
+    assert rank_correlation(student, teacher, seen, test) > 0.7
+    assert rank_correlation(initial, teacher, seen, test) < 0.3
+    assert checkerboard.accuracy(student, seen, test) > 0.9
+    assert student.provenance["teacher"] == teacher.version
+
+
+def test_a_teacher_is_followed_to_the_last_epoch_whatever_validation_says(decisions: Decisions, tmp_path: Path) -> None:
+    teacher, _ = run(decisions, epochs=1)
+    path, still = str(artifact.save(teacher, tmp_path / "teacher")), DistillationConfig(learning_rate=1e-12)
+    impatient = replace(LOOP, patience=1)
+    wanted = RunConfig("matrix_factorization", {"width": 8}, teacher=path, distillation=still, training=impatient)
+    lines: list[str] = []
+    train(decisions, wanted, lines.append)
+    assert len(lines) == 1 + impatient.epochs
+    assert len(run(decisions, patience=1, model={"learning_rate": 1e-12})[1]) == 2, "clicks alone stop it"
+    with pytest.raises(InvalidConfig, match=r"teacher matrix_.* found use_time true, expected false as in this run"):
+        train(decisions, replace(wanted, use_time=False), lines.append)
 
 
 def test_weights_to_start_from_that_are_not_there_or_do_not_fit_are_said(decisions: Decisions, tmp_path: Path) -> None:
@@ -205,6 +269,10 @@ def test_a_log_that_is_too_small_is_said(decisions: Decisions) -> None:
         (
             {"policy": "dqn", "warm_start_layers": ["histroy"]},
             "warm_start_layers[0]: found 'histroy', expected one of history, content, identity, context, critics",
+        ),
+        (
+            {"policy": "dqn", "teacher": "runs/model"},
+            "policy is 'dqn', expected one of matrix_factorization, transformer to learn from a teacher",
         ),
         ({}, "policy"),
     ],
