@@ -49,8 +49,9 @@ def warm_start(
     copied = {layer: _shared(ours, theirs, layer, source) for layer in layers}
     rows = source.catalogue.index(source.catalogue.rows(catalogue.ids[: catalogue.trained + 1]))  # [trained + 1]
     with torch.no_grad():
-        for name in (name for names in copied.values() for name in names):
-            _copy(ours[name], theirs[name], rows if name.endswith(_BY_ARTICLE) else None)
+        for names in copied.values():
+            for name in names:
+                _copy(ours[name], theirs[name], rows if name.endswith(_BY_ARTICLE) else None)
     return {
         "policy": source.name,
         "version": source.version,
