@@ -17,6 +17,7 @@ class Scale(NamedTuple):
 
 
 PLAIN = Scale(float, float)
+NOT_NEGATIVE = Scale(float, lambda x: max(float(x), 0.0))
 POSITIVE = Scale(lambda x: float(np.log(max(x, 1e-6))), lambda x: float(np.exp(x)))
 SHARE = Scale(lambda x: float(logit(np.clip(x, 1e-6, 1 - 1e-6))), lambda x: float(expit(x)))
 
@@ -50,7 +51,7 @@ OF_RESPONSE = {
         Knob("reading", "dwell_spread", "utility.dwell_spread", POSITIVE),
         Knob("looking", "to_click", "utility.scan_seconds", POSITIVE),
         Knob("clicks", "click_rate", "utility.base", PLAIN),
-        Knob("clicks", "position_slope", "utility.position_bias", PLAIN),
+        Knob("clicks", "position_slope", "utility.position_bias", NOT_NEGATIVE),
     ),
     "cascade": (
         Knob("reading", "dwell", "cascade.engaged_seconds", POSITIVE),

@@ -14,7 +14,7 @@ from rich.console import Console
 from newsrec import config as configs
 from newsrec.calibration import report
 from newsrec.calibration.comparison import Calibration, calibrate
-from newsrec.calibration.fitting import CannotCalibrate, FittingConfig, value_of
+from newsrec.calibration.fitting import CannotCalibrate, FittingConfig, value_of, with_values
 from newsrec.calibration.knobs import LAWS, OF_RESPONSE, REASONS, knobs, reason
 from newsrec.calibration.moments import GROUPS
 from newsrec.datasets import mind
@@ -192,6 +192,9 @@ def test_knobs_turn_parameters_that_exist_by_moments_that_are_measured(law: str)
     for knob in knobs(config):
         assert knob.moment in measured
         assert knob.scale.bounded(knob.scale.free(claims[knob.parameter])) == pytest.approx(claims[knob.parameter])
+        for far in (-3.0, 3.0):  # a search that overshoots finds a possible world
+            turned = with_values(config, {knob.parameter: knob.scale.bounded(far)})
+            assert value_of(turned, knob.parameter) == knob.scale.bounded(far)
 
 
 def test_reasons_are_of_parameters_that_exist() -> None:
