@@ -31,7 +31,7 @@ class Size:
     """How much is simulated."""
 
     readers: int = 10_000
-    days: int = 14
+    days: int = 120
     transformer_days: int = 4
     crowds: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     """Readers of logs of one day each, for how time grows."""

@@ -67,7 +67,7 @@ def hazard_gain(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarr
     """[B, C] what showing each article adds to the log hazard of the next visit, if examined."""
     worth = world.response.worth(faced)[..., None]  # [B, C, 1], slates of one
     level = world.level[readers, None]  # [B, 1]
-    hours = (world.next_time - world._level_at)[readers, None] / HOUR  # [B, 1]
+    hours = (world.next_time - world.level_at)[readers, None] / HOUR  # [B, 1]
     read, unread = (
         world.returns.log_factor(world.returns.learned(level, hours, worth, np.full(worth.shape, is_read)), np.zeros(1))
         for is_read in (True, False)

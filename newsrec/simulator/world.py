@@ -2,7 +2,7 @@
 
 Reader n sees article j at position k (from 0) at time t. Hidden: interests ``a_n`` over topics, patience ``p_n``;
 topics ``x_j``, quality ``q_j``, clickbait ``b_j``, half-life ``h_j``. Every other name is a field of the
-configurations; all of them are assumed, none is estimated from a log.
+configurations; by default all of them are assumed, ``newsrec.calibration`` estimates some from a log.
 
 To the site a reader is a user. A share ``cookie_clearers`` of the readers comes, with P = ``cookie_clearing`` at each
 visit, as a user that nobody has seen before; to themselves they stay who they are.
@@ -151,9 +151,10 @@ class World:
         """Slates that each user has had, and visits that each has ended."""
         self.level = np.zeros(n)
         """Satisfaction or excitement of each reader after their latest slate, by the family of returns."""
+        self.level_at = np.zeros(n, np.int64)
+        """When that was, microseconds."""
         self.next_time = np.zeros(n, np.int64)
         self._clearings = np.zeros(n, np.int64)
-        self._level_at = np.zeros(n, np.int64)
         self._memory = np.zeros((n, MEMORY, config.slate_size), np.int32)  # article + 1, negative where read; 0: none
         self.causes: Causes | None = None
         """Hidden from policies: which reads drove clicks and returns, if ``record_causes``."""
@@ -176,8 +177,8 @@ class World:
         self._clearings[readers] = self.decision[readers] = self.visit[readers] = self._memory[readers] = 0
         self.user[readers] = user_number(self.config.seed, self.number[readers], self._clearings[readers])
         self.level[readers] = self.returns.rest
-        self._level_at[readers] = self.config.start_time
-        self.next_time[readers] = self._next_visit(readers, self._level_at[readers])
+        self.level_at[readers] = self.config.start_time
+        self.next_time[readers] = self._next_visit(readers, self.level_at[readers])
 
     def device(self, readers: np.ndarray) -> np.ndarray:
         """The device of each reader's current visit, row of DEVICES: [B] int64."""
@@ -198,7 +199,7 @@ class World:
             for column, values in zip(reaction, self.bots.react(encounter.take(bot)), strict=True):
                 column[bot] = values
         feedback = self._feedback(readers, slate, now, reaction)
-        level, hours = self.level[readers], (now - self._level_at[readers]) / HOUR
+        level, hours = self.level[readers], (now - self.level_at[readers]) / HOUR
         if self.causes:
             of_people = reaction._replace(clicked=reaction.clicked & ~bot[:, None])
             self.causes.observe(readers, slate, encounter, of_people, level, hours)
@@ -207,7 +208,7 @@ class World:
         self.tastes.learn(readers, topics, reaction.examined, reaction.clicked, reaction.worth)
         learned = self.returns.learned(level, hours, reaction.worth, reaction.clicked)
         self.level[readers] = np.where(bot, self.returns.rest, learned)
-        self._level_at[readers] = now
+        self.level_at[readers] = now
         end = now + (reaction.end * SECOND).astype(np.int64)
         self.decision[readers] += 1
         self.next_time[readers] = end + 2 * SECOND
@@ -286,5 +287,5 @@ class World:
 
     def _next_visit(self, readers: np.ndarray, start: np.ndarray) -> np.ndarray:
         """[B] int64, microseconds."""
-        level, since = self.level[readers], self._level_at[readers]
+        level, since = self.level[readers], self.level_at[readers]
         return self.returns.next_visit(Absence(readers, self.user[readers], self.visit[readers], level, since, start))
