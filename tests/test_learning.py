@@ -10,7 +10,9 @@ from newsrec.artifact import Artifact
 from newsrec.decisions import Decisions
 from newsrec.judging import JudgingConfig, judge
 from newsrec.simulator.config import SimulationConfig
-from newsrec.training import RunConfig
+from newsrec.training import RunConfig, TrainingConfig
+
+POLICIES = ("popularity", "matrix_factorization", "transformer")
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +25,9 @@ def decisions(tmp_path_factory: pytest.TempPathFactory) -> Decisions:
 
 @pytest.fixture(scope="module")
 def trained(decisions: Decisions) -> dict[str, Artifact]:
-    names = ("popularity", "matrix_factorization", "transformer")
-    return {name: training.train(decisions, RunConfig(name), progress=lambda _: None) for name in names}
+    """Each after four epochs at most: the lead is there by then."""
+    configs = [RunConfig(name, training=TrainingConfig(epochs=4)) for name in POLICIES]
+    return {config.policy: training.train(decisions, config, progress=lambda _: None) for config in configs}
 
 
 def test_knowing_the_reader_beats_popularity(decisions: Decisions, trained: dict[str, Artifact]) -> None:
