@@ -30,7 +30,7 @@ demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIM
 	@$(PY) -m scripts.demo --data '$(DATA)' $(if $(TIMEZONE),--timezone '$(TIMEZONE)') $(if $(KEEP),--keep)
 
 test: setup ## the tests, in two processes
-	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 images: setup ## the images newsrec-pipeline and newsrec-serving; TORCH=cu130 for CUDA, PYTHON_IMAGE=... for another base
 	@$(PY) scripts/images
