@@ -14,7 +14,7 @@ LAYERS = {
     "0": "files config events",
     "1": "features habit snapshots catalogue transitions decisions reward dataset slate policy "
     "database event_tables quarantine event_log assignment datasets",
-    "2": "encoders rl.objectives",
+    "2": "rl.objectives encoders",
     "3": "baselines rl",
     "4": "registry artifact warm_start releases deployment",
     "4'": "simulator evaluation monitoring",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from newsrec.encoders.scorer import CandidateHead, HistoryScorer, NetworkConfig, StateHead
 from newsrec.policy import mask_scores
+from newsrec.rl.objectives import best_slate, slate_value
 from newsrec.transitions import Candidates, State
 
 LONGEST_HORIZON = 100.0
@@ -97,6 +98,22 @@ class BestSlateScorer(SlateValueScorer):
         probability = self.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
         _, worth = self.values(self.value, reader, state.context, candidates)
         return mask_scores(probability * worth / self.spread, candidates)
+
+    @torch.no_grad()
+    def best_value(self, lagging: SlateValue, state: State, candidates: Candidates, places: Tensor) -> Tensor:
+        """[B]: a state under its best slate of ``places`` [B] articles, chosen by the heads, valued by ``lagging``."""
+        training = self.training
+        self.eval()
+        reader = self.reader(state)  # [B, W]
+        probability = self.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
+        self.train(training)
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        _, worth = self.value(reader, state.context, offered, candidates)
+        unread, later = lagging(reader, state.context, offered, candidates)
+        added = probability * worth  # [B, C]
+        self.observe_spread(added, candidates.mask)
+        slate, slate_mask = best_slate(added, candidates.mask, places)  # [B, K]
+        return unread + slate_value(probability, later, slate, slate_mask)
 
     @torch.no_grad()
     def observe_spread(self, added: Tensor, mask: Tensor) -> None:

@@ -33,12 +33,10 @@ from newsrec.encoders.article import forget
 from newsrec.encoders.scorer import NetworkConfig
 from newsrec.encoders.slate_value import BestSlateScorer, spread
 from newsrec.rl.objectives import (
-    best_slate,
     click_likelihood,
     conservative_penalty,
     long_term_reward,
     slate_cross_entropy,
-    slate_value,
     temporal_difference_target,
 )
 from newsrec.transitions import Transitions, clicked
@@ -137,21 +135,9 @@ class CQLLearner:
             "worth": ((worth.gather(1, batch.slate) * read).sum() / read.sum().clamp(min=1)).item(),
         }
 
-    @torch.no_grad()
     def next_value(self, batch: Transitions) -> Tensor:
         """[B]: the next state under its best slate of as many articles, chosen by the heads, valued by the lagging."""
-        policy, state, candidates = self.policy, batch.next_state, batch.next_candidates
-        assert state is not None, "long-term batches hold successors"
-        assert candidates is not None
-        training = policy.training
-        policy.eval()
-        reader = policy.reader(state)  # [B, W]
-        probability = policy.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
-        policy.train(training)
-        offered = policy.article(candidates.article_index, candidates.content)  # [B, C, W]
-        _, worth = policy.value(reader, state.context, offered, candidates)
-        unread, lagging = self.target(reader, state.context, offered, candidates)
-        added = probability * worth  # [B, C]
-        policy.observe_spread(added, candidates.mask)
-        slate, slate_mask = best_slate(added, candidates.mask, batch.slate_mask.sum(1))  # [B, K]
-        return unread + slate_value(probability, lagging, slate, slate_mask)
+        assert batch.next_state is not None, "long-term batches hold successors"
+        assert batch.next_candidates is not None
+        places = batch.slate_mask.sum(1)  # [B]
+        return self.policy.best_value(self.target, batch.next_state, batch.next_candidates, places)
