@@ -24,6 +24,7 @@ from newsrec.simulator import draws
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.recommenders import Informed, Recommender, Uniform
 from newsrec.simulator.recorder import Decision, Recorder
+from newsrec.simulator.response import Feedback
 from newsrec.simulator.world import World
 from newsrec.slate import SlateConfig
 
@@ -67,21 +68,33 @@ def play(world: World, articles: pa.Table, actor: Actor = RANDOM) -> Iterator[tu
 
     ``articles`` are those of the world's newsroom, with embeddings where a policy acts.
     """
+    recorder = Recorder(world, actor.name)
+    for moment, made in spans(world, articles, actor):
+        for decision, feedback in made:
+            recorder.record(decision, feedback)
+        if moment % DAY == 0:
+            yield recorder.until(moment)
+
+
+def spans(world: World, articles: pa.Table, actor: Actor) -> Iterator[tuple[int, list[tuple[Decision, Feedback]]]]:
+    """Span by span (``Recommender.span``), its end in microseconds and what was decided and done in it.
+
+    A span without a decision is among them. ``articles`` as in ``play``.
+    """
     recommender: Recommender = Uniform(world, articles)
     if actor.policy is not None:
         recommender = Informed(world, articles, actor.policy, actor.trained_on)
-    recorder, start = Recorder(world, actor.name), world.config.start_time
+    start = world.config.start_time
     for moment in range(start + recommender.span, world.config.end_time + 1, recommender.span):
-        due = np.flatnonzero(world.next_time < moment)
+        made, due = [], np.flatnonzero(world.next_time < moment)
         while len(due):
             decision = _decide(world, recommender, actor.slate, due)
             feedback = world.respond(due, decision.slate)
             recommender.expect(feedback)
-            recorder.record(decision, feedback)
+            made.append((decision, feedback))
             due = due[world.next_time[due] < moment]
         recommender.next_span()
-        if moment % DAY == 0:
-            yield recorder.until(moment)
+        yield moment, made
 
 
 def _decide(world: World, recommender: Recommender, slate: SlateConfig, readers: np.ndarray) -> Decision:
