@@ -1,0 +1,1 @@
+"""Policies trained under one budget and played over paired readers in several simulated worlds."""

@@ -1,0 +1,99 @@
+"""What the three kinds of job do. The result of a job is a folder that appears whole or not at all."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from newsrec import artifact, config, dataset, events
+from newsrec.compare.jobs import RECORD, Job
+from newsrec.compare.study import ActorConfig
+from newsrec.files import whole_directory
+from newsrec.registry import REGISTRY
+from newsrec.simulator import oracle
+from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.lives import Lives, live, live_under
+from newsrec.simulator.rollout import RANDOM, Actor, simulate
+from newsrec.slate import SlateConfig
+from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
+from newsrec.training import RunConfig, train
+
+ARTEFACT, LIVES = "artefact", "lives.npz"
+Clock = Callable[[], float]
+
+
+class Spent(NamedTuple):
+    """Seconds of a job."""
+
+    once: float
+    round: float
+    """The mean of its rounds."""
+
+
+def perform(job: Job, folder: str | Path, clock: Clock = time.perf_counter) -> None:
+    """Do ``job``, whose ``needs`` are done, and put its result below ``folder``."""
+    needs = [need.at(folder) for need in job.needs]
+    with whole_directory(job.at(folder)) as partial:
+        spent = _WORK[job.kind](job, needs, partial, clock)
+        record = {"name": job.name, "sort": job.sort, "days": job.days, **spent._asdict(), "what": job.what}
+        record["needs"] = [need.key for need in job.needs]
+        (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def read_lives(folder: str | Path) -> Lives:
+    """What became of the readers of a play whose result is ``folder``."""
+    with np.load(Path(folder) / LIVES) as stored:
+        return Lives(**stored)
+
+
+def _write_log(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
+    """A training set: log/, readers.parquet and articles.parquet, which ``dataset.read`` takes."""
+    began, settings = clock(), config.from_mapping(ActorConfig, job.what["actor"])
+    actor = RANDOM
+    if settings.policy != "random":
+        entry = REGISTRY[settings.policy]
+        actor = Actor(entry.policy(entry.config(), 0), settings.slate, settings.policy)  # type: ignore[arg-type]
+    log = simulate(config.from_mapping(SimulationConfig, job.what["world"]), actor)
+    events.write(log, partial / "log")
+    readers = point_in_time(decision_moments(log), reader_snapshots(log), "user_id")
+    articles = point_in_time(article_moments(log), article_snapshots(log), "article_id")
+    pq.write_table(readers, partial / "readers.parquet")
+    pq.write_table(articles, partial / "articles.parquet")
+    return Spent(0.0, clock() - began)
+
+
+def _train(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
+    log, *taught_by = needs
+    run = config.from_mapping(RunConfig, job.what["run"])
+    folders = [str(folder / ARTEFACT) for folder in taught_by]
+    run = replace(run, **dict(zip(job.what["taught_by"], folders, strict=True)))
+    times = [clock()]  # and one before the first epoch and after each
+    decisions = dataset.read(log, run.reward, run.use_time)
+    made = train(decisions, run, lambda line: times.append(clock()))
+    artifact.save(made, partial / ARTEFACT)
+    return Spent(times[1] - times[0], (clock() - times[1]) / (len(times) - 2))
+
+
+def _play(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
+    began, world = clock(), config.from_mapping(SimulationConfig, job.what["world"])
+    if needs:
+        lives = live_under(world, actor_of(needs[0] / ARTEFACT, config.from_mapping(SlateConfig, job.what["slate"])))
+    else:
+        lives = live(world, getattr(oracle, job.what["oracle"]))
+    np.savez_compressed(partial / LIVES, **lives._asdict())
+    return Spent(0.0, clock() - began)
+
+
+def actor_of(folder: str | Path, slate: SlateConfig) -> Actor:
+    """The artefact in ``folder`` as it acts in a world. Raises InvalidArtifact."""
+    loaded = artifact.load(folder)
+    return Actor(loaded.policy, slate, loaded.name, loaded.catalogue)  # type: ignore[arg-type]
+
+
+_WORK: dict[str, Callable[[Job, list[Path], Path, Clock], Spent]] = {"log": _write_log, "train": _train, "play": _play}
+"""Kind of job -> job, the folders of what it needs, a folder to write into and a clock -> seconds."""
