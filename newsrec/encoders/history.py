@@ -51,14 +51,32 @@ class CausalTransformer(nn.Module):
             parts.append(nn.functional.pad(outputs, (0, 0, 0, reads.shape[1] - longest)))
         return torch.cat(parts)[order.argsort()]
 
+    def attention(self, reads: Tensor, age_hours: Tensor) -> list[Tensor]:
+        """By block [B, heads, H + 1, H + 1], query by key: how much of each earlier place a place takes in.
+
+        Place 0 is the start token, place n the n-th of ``reads`` [B, H, W]. What stands behind a reader's last read is
+        padding, which no read sees.
+        """
+        x, hours = self._places(reads, age_hours)
+        found = []
+        for block in self.blocks:
+            found.append(block.attention(x, hours))
+            x = block(x, hours)
+        return found
+
     def _read(self, reads: Tensor, age_hours: Tensor) -> Tensor:
         """[B, H + 1, W] of histories that are about as long as the longest of them."""
+        x, hours = self._places(reads, age_hours)
+        for block in self.blocks:
+            x = block(x, hours)
+        return self.norm(x)
+
+    def _places(self, reads: Tensor, age_hours: Tensor) -> tuple[Tensor, Tensor]:
+        """Start token and reads [B, H + 1, W], and log hours between query and key [B, 1, H + 1, H + 1]."""
         x = torch.cat([self.start.expand(len(reads), 1, -1), reads], 1)  # [B, H + 1, W]
         age = torch.cat([age_hours[:, :1] if reads.shape[1] else torch.zeros(len(reads), 1), age_hours], 1)
         hours = torch.log1p((age[:, None, :] - age[:, :, None]).clamp(min=0.0))  # [B, query, key]
-        for block in self.blocks:
-            x = block(x, hours[:, None])
-        return self.norm(x)
+        return x, hours[:, None]
 
 
 class _Block(nn.Module):
@@ -74,15 +92,21 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, hours: Tensor) -> Tensor:
         """[B, L, W] from ``x`` [B, L, W] and ``hours`` [B, 1, L, L], log hours between query and key."""
-        x = x + self.dropout(self._attend(self.attention_norm(x), hours))
+        weights, values = self._attend(self.attention_norm(x), hours)
+        attended = (weights @ values).transpose(1, 2).reshape(x.shape)  # [B, L, W]
+        x = x + self.dropout(self.merge(attended))
         return x + self.dropout(self.forward_layers(self.forward_norm(x)))
 
-    def _attend(self, x: Tensor, hours: Tensor) -> Tensor:
-        batch, length, width = x.shape
+    def attention(self, x: Tensor, hours: Tensor) -> Tensor:
+        """[B, heads, L, L], query by key; each row sums to 1."""
+        return self._attend(self.attention_norm(x), hours)[0]
+
+    def _attend(self, x: Tensor, hours: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights [B, heads, L, L] and what they weigh [B, heads, L, W / heads]."""
+        batch, length, _ = x.shape
         q, k, v = self.qkv(x).reshape(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # [B, heads, L, W/heads]
         position = torch.arange(length)
         between = position[:, None] - position  # [L, L], reads between query and key
         bias = self.reads_between[:, between.clamp(min=0)] + self.hours_between[:, None, None] * hours
         logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias  # [B, heads, L, L]
-        weights = logits.masked_fill(between < 0, -torch.inf).softmax(-1)
-        return self.merge((weights @ v).transpose(1, 2).reshape(batch, length, width))
+        return logits.masked_fill(between < 0, -torch.inf).softmax(-1), v

@@ -89,3 +89,20 @@ def test_gradients_reach_every_read_and_no_padding(transformer: CausalTransforme
 def test_the_longest_history_fits(transformer: CausalTransformer) -> None:
     reads, age, mask = histories([HISTORY_LENGTH])
     assert transformer(reads, age, mask).isfinite().all()
+
+
+def test_attention_is_what_the_outputs_are_made_of(transformer: CausalTransformer) -> None:
+    """Taken from the first block by hand: a place moves by what it attends to, through ``merge`` and the layers."""
+    reads, age, mask = histories([6, 4])
+    first, second = transformer.attention(reads, age)
+    assert first.shape == second.shape == (2, 2, 7, 7)
+    torch.testing.assert_close(first.sum(-1), torch.ones(2, 2, 7))
+    assert not first.triu(1).any(), "nobody sees what was read later"
+    one = CausalTransformer(width=8, layers=1, heads=2, dropout=0.0).eval()
+    one.load_state_dict({k: v for k, v in transformer.state_dict().items() if not k.startswith("blocks.1")})
+    block = one.blocks[0]
+    places = torch.cat([one.start.expand(2, 1, -1), reads], 1)
+    values = block.qkv(block.attention_norm(places))[..., 16:].reshape(2, 7, 2, 4).transpose(1, 2)
+    x = places + block.merge((first @ values).transpose(1, 2).reshape(2, 7, 8))
+    x = one.norm(x + block.forward_layers(block.forward_norm(x)))
+    torch.testing.assert_close(after_last_read(one(reads, age, mask), mask), after_last_read(x, mask))
