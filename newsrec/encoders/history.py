@@ -60,6 +60,7 @@ class CausalTransformer(nn.Module):
         x, hours = self._places(reads, age_hours)
         found = []
         for block in self.blocks:
+            assert isinstance(block, _Block)
             found.append(block.attention(x, hours))
             x = block(x, hours)
         return found
