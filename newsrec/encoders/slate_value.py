@@ -77,6 +77,11 @@ class SlateValueScorer(HistoryScorer):
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         return heads(reader.detach(), context, offered.detach(), candidates)
 
+    def worth(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C]: what a read of each candidate brings, now and later; its gradient goes on into the vectors."""
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        return self.value(reader, context, offered, candidates)[1]
+
 
 class BestSlateScorer(SlateValueScorer):
     """Serves what an article adds to the value of a slate, ``P(click) w``: the K best are the best slate of K.

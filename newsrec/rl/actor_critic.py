@@ -107,6 +107,13 @@ class ActorCriticPolicy(SlateValueScorer):
             self.preference(reader.detach(), context, offered, candidates), candidates
         ), clicks
 
+    def worth(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C]: what a read of each candidate brings, by both critics."""
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        _, immediate = self.value(reader, context, offered, candidates)
+        _, retained = self.retention(reader, context, offered, candidates)
+        return self.config.click_weight * immediate + self.config.return_weight * retained
+
 
 class ActorCriticLearner:
     """One step of click model, critics and actor together, by AdamW; ``generator`` forgets. Batches need successors."""
@@ -208,9 +215,7 @@ class ActorCriticLearner:
         policy, config = self.policy, self.policy.config
         with torch.no_grad():
             probability = policy.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
-            _, immediate = policy.values(policy.value, reader, state.context, candidates)
-            _, retained = policy.values(policy.retention, reader, state.context, candidates)
-            added = probability * (config.click_weight * immediate + config.return_weight * retained)  # [B, C]
+            added = probability * policy.worth(reader, state.context, candidates)  # [B, C]
             policy.spread.lerp_(spread(added, candidates.mask), RUNNING_RATE)
         actor, clicks = policy.act(reader, state.context, candidates)
         rows = candidates.mask.any(1)

@@ -56,6 +56,18 @@ def test_serves_the_best_of_all_slates() -> None:
         assert set(chosen[row].tolist()) == set(max(values, key=values.__getitem__))
 
 
+def test_the_worth_of_a_read_is_that_of_the_heads_and_its_gradient_reaches_the_reader() -> None:
+    policy, (state, candidates, *_) = untrained(), readers()
+    with torch.no_grad():
+        for parameter in policy.value.parameters():
+            parameter.add_(torch.randn(parameter.shape) / 2)
+    reader = policy.reader(state)
+    worth = policy.worth(reader, state.context, candidates)
+    assert torch.equal(worth, policy.values(policy.value, reader, state.context, candidates)[1])
+    (gradient,) = torch.autograd.grad(worth.sum(), reader)
+    assert gradient.any()
+
+
 def test_level_and_worth_add_up_by_hand() -> None:
     heads = SlateValue(16, 1.0)
     heads.start(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.7]))

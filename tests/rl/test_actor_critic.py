@@ -72,6 +72,15 @@ def test_critics_and_actor_do_not_shape_the_vectors() -> None:
     assert usual["article.content.weight"].any()
 
 
+def test_a_read_is_worth_what_both_critics_say() -> None:
+    policy, (state, candidates, *_) = learner(click_weight=0.5, return_weight=3.0).policy, two_decisions()
+    with torch.no_grad():
+        policy.value.read.level.out.bias.fill_(0.25)
+        policy.retention.read.level.out.bias.fill_(-0.125)
+    worth = policy.worth(policy.reader(state), state.context, candidates)
+    assert torch.equal(worth, torch.full((2, 3), 0.5 * 1.25 + 3.0 * -0.125))
+
+
 def test_the_lagging_critics_go_a_share_of_the_way() -> None:
     found = learner(target_rate=0.1, learning_rate=0.5, weight_decay=0.0)
     found.update(two_decisions())
