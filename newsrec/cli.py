@@ -17,6 +17,7 @@ from rich.table import Table
 
 from newsrec import config as configs
 from newsrec import events
+from newsrec.compare import command as comparison
 from newsrec.config import InvalidConfig
 from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.doctor.evidence import HORIZON_DAYS
@@ -30,6 +31,7 @@ data = typer.Typer(no_args_is_help=True, help="Turn a public or foreign log into
 app.add_typer(data, name="data")
 simulation = typer.Typer(invoke_without_command=True)
 app.add_typer(simulation, name="simulate")
+app.command("compare")(comparison.compare)
 
 Source = Annotated[Path, typer.Argument(help="Folder (or file) of the original log.", metavar="PATH")]
 Out = Annotated[Path, typer.Option(help="Folder to write the event log to; an older log there is replaced.")]

@@ -27,6 +27,7 @@ class Seconds(NamedTuple):
     """Of the job that told them."""
     once: float
     round: float
+    """Of each round that a job may take: less than of one that it took, where it stopped earlier."""
 
 
 class Costs:
@@ -54,8 +55,8 @@ class Costs:
     def _read(self, path: Path) -> None:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            days = record["days"]
-            seconds = Seconds(days, record["once"] / days, record["round"] / days)
+            days, taken = record["days"], record["rounds"] / record["rounds_at_most"]
+            seconds = Seconds(days, record["once"] / days, taken * record["round"] / days)
             self._known.setdefault(record["sort"], {})[path.parent.name] = seconds
         except (ValueError, KeyError, TypeError):
             raise InvalidConfig(f"{path} is no record of a job; expected one, remove {path.parent}") from None

@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 
 from newsrec import artifact, config, dataset, events
 from newsrec.compare.jobs import RECORD, Job
@@ -33,6 +35,8 @@ class Spent(NamedTuple):
     once: float
     round: float
     """The mean of its rounds."""
+    rounds: int = 1
+    """That it took: no more than those of the job."""
 
 
 def perform(job: Job, folder: str | Path, clock: Clock = time.perf_counter) -> None:
@@ -40,9 +44,18 @@ def perform(job: Job, folder: str | Path, clock: Clock = time.perf_counter) -> N
     needs = [need.at(folder) for need in job.needs]
     with whole_directory(job.at(folder)) as partial:
         spent = _WORK[job.kind](job, needs, partial, clock)
-        record = {"name": job.name, "sort": job.sort, "days": job.days, **spent._asdict(), "what": job.what}
-        record["needs"] = [need.key for need in job.needs]
+        record = {"name": job.name, "sort": job.sort, "days": job.days, "rounds_at_most": job.rounds}
+        record |= {**spent._asdict(), "what": job.what, "needs": [need.key for need in job.needs]}
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+@cache
+def warm_up() -> None:
+    """What the first job of a process would have to wait for, so that its seconds tell of others: late imports."""
+    entry = REGISTRY["popularity"]
+    policy = entry.policy(entry.config(), 0)
+    entry.learner(policy, torch.Generator())
+    live_under(SimulationConfig(readers=2, days=1), Actor(policy))  # type: ignore[arg-type]
 
 
 def read_lives(folder: str | Path) -> Lives:
@@ -76,7 +89,8 @@ def _train(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
     decisions = dataset.read(log, run.reward, run.use_time)
     made = train(decisions, run, lambda line: times.append(clock()))
     artifact.save(made, partial / ARTEFACT)
-    return Spent(times[1] - times[0], (clock() - times[1]) / (len(times) - 2))
+    rounds = len(times) - 2
+    return Spent(times[1] - times[0], (clock() - times[1]) / rounds, rounds)
 
 
 def _play(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:

@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 
 from newsrec.compare.jobs import Job
-from newsrec.compare.work import perform
+from newsrec.compare.work import perform, warm_up
 from newsrec.files import write_whole
 
 
@@ -43,6 +43,7 @@ def crew(workers: int, folder: str | Path) -> Iterator[Crew]:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
+            warm_up()
             yield _Alone(folder)
         finally:
             torch.set_num_threads(threads)
@@ -122,6 +123,7 @@ def _work(folder: str | Path, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+    warm_up()
     while True:
         pipe.send(_attempt(pipe.recv(), folder))
 
