@@ -12,13 +12,13 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = {
     "0": "files config events",
-    "1": "features habit snapshots catalogue transitions decisions reward dataset slate policy "
+    "1": "features habit surrogate snapshots catalogue transitions decisions reward dataset slate policy "
     "database event_tables quarantine event_log assignment datasets",
     "2": "rl.objectives encoders",
     "3": "baselines rl",
     "4": "registry artifact warm_start releases deployment",
     "4'": "simulator evaluation monitoring",
-    "5": "training tuning ingestion run_start judging supervision doctor calibration compare cli",
+    "5": "training search_space tuning ingestion run_start judging supervision doctor calibration compare cli",
 }
 """The library from the bottom up; in a layer a part may import those to the left of it. A package is one part."""
 JUDGES, ALGORITHMS = "4'", "3"
