@@ -20,13 +20,13 @@ Differs from the paper:
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from newsrec.encoders.article import forget
 from newsrec.encoders.history import after_last_read
 from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
-from newsrec.rl.objectives import shared_negatives_cross_entropy, slate_cross_entropy
-from newsrec.transitions import State, Transitions, clicked, shown
+from newsrec.rl.objectives import slate_cross_entropy
+from newsrec.transitions import Transitions, clicked, shown
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,11 @@ class TransformerLearner:
         outputs = policy.read(state)  # [B, H + 1, W]
         reader = after_last_read(outputs, state.history_mask)  # [B, W]
         slate_loss = slate_cross_entropy(policy.rank(reader, state.context, candidates), clicked(batch))
-        next_read_loss = self._next_read(outputs, state, batch.state.history_index)
+        article, negatives = batch.state.history_index, config.negatives
+        next_read_loss = policy.next_read_loss(outputs, state, article, negatives, self.generator)
         loss = slate_loss + config.next_read_weight * next_read_loss
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(policy.parameters(), config.gradient_norm)
         self.optimizer.step()
         return {"loss": loss.item(), "slate": slate_loss.item(), "next_read": next_read_loss.item()}
-
-    def _next_read(self, outputs: Tensor, state: State, article: Tensor) -> Tensor:
-        """The next-read loss; ``article`` [B, H] still names the articles that ``state`` has forgotten."""
-        asked = state.history_mask & (article > 0)  # [B, H]
-        keys = article[asked]  # [P]
-        queries = outputs[:, :-1][asked]  # [P, W]
-        targets = self.policy.article(state.history_index[asked], state.history_content[asked])  # [P, W]
-        negatives = torch.randperm(len(keys), generator=self.generator)[: self.policy.config.negatives]  # [N]
-        return shared_negatives_cross_entropy(queries, targets, keys, negatives)

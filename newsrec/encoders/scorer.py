@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, demand_features
 from newsrec.encoders.history import CausalTransformer, after_last_read, pool
 from newsrec.policy import mask_scores
+from newsrec.rl.objectives import shared_negatives_cross_entropy
 from newsrec.transitions import CONTEXT_DIM, Candidates, State
 
 
@@ -74,6 +75,20 @@ class HistoryScorer(nn.Module):
         noticed = reads + self.dwell(torch.log1p(state.history_dwell_seconds)[..., None])  # [B, H, W]
         outputs = self.history(noticed, state.history_age_hours, state.history_mask)  # [B, H + 1, W]
         return pool(reads, self.alpha) + self.output(outputs)
+
+    def next_read_loss(
+        self, outputs: Tensor, state: State, article: Tensor, negatives: int, generator: torch.Generator
+    ) -> Tensor:
+        """Each of ``outputs`` (``read`` of ``state``) is asked for the next read, against ``negatives`` of the batch.
+
+        ``article`` [B, H] still names the articles that ``state`` has forgotten.
+        """
+        asked = state.history_mask & (article > 0)  # [B, H]
+        keys = article[asked]  # [P]
+        queries = outputs[:, :-1][asked]  # [P, W]
+        targets = self.article(state.history_index[asked], state.history_content[asked])  # [P, W]
+        chosen = torch.randperm(len(keys), generator=generator)[:negatives]  # [N]
+        return shared_negatives_cross_entropy(queries, targets, keys, chosen)
 
     def rank(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
         """[B, C] from reader vectors [B, W] and the context of the request [B, X]."""

@@ -84,7 +84,7 @@ def test_every_position_is_asked_for_its_next_read() -> None:
     rng = np.random.default_rng(0)
     cycles = [[1 + 4 * int(c) + (int(s) + i) % 4 for i in range(8)] for c, s in rng.integers(0, 4, (64, 2))]
     found = batch(cycles, [[0, 0]] * 64, [0] * 64, no_content(ARTICLES))
-    for _ in range(60):
+    for _ in range(90):
         learner.update(found)
     policy.eval()
     outputs = policy.read(found.state)[:, 1:-1]  # after reads 1..7
