@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from newsrec import catalogue as catalogues
-from newsrec import events, habit
+from newsrec import events, habit, surrogate
 from newsrec.catalogue import Catalogue
 from newsrec.decisions import Decisions, Ragged, StoredCounts
 from newsrec.events import IMPORTED_POLICY, KINDS, ORDINAL_TIME, TIME, EventLog, InvalidEvents, join, microseconds
@@ -55,6 +55,11 @@ def build(
     seen = habit.windows(habit.fit(of_visit, int(time[-1])), of_visit, int(time[-1]), reward.return_horizon_hours)
     gap = np.where(next_row >= 0, time[next_row] - time, time[-1] - time) / HOUR
     rate = seen.rate[of_visit.of_decision]
+    visit_end = time == of_visit.end[of_visit.of_decision]
+    returned, expected = seen.returned[of_visit.of_decision], seen.expected[of_visit.of_decision]
+    retained = (returned - expected) * visit_end
+    if reward.retention == "signs":
+        retained, _ = surrogate.retention(feedback, slate.row, of_visit.of_decision, seen.returned, seen.expected)
     worth = np.where(next_row >= 0, discount(gap, reward), open_discount(gap, rate, reward))
     return Decisions(
         catalogue=catalogue,
@@ -72,9 +77,10 @@ def build(
         reward=rewards.astype(np.float32),
         next_row=next_row,
         discount=worth.astype(np.float32),
-        visit_end=time == of_visit.end[of_visit.of_decision],
-        returned=seen.returned[of_visit.of_decision],
-        expected=seen.expected[of_visit.of_decision],
+        visit_end=visit_end,
+        returned=returned,
+        expected=expected,
+        retention=retained,
         return_to_go=_returns(rewards, worth, next_row),
     )
 

@@ -79,6 +79,7 @@ class Decisions:
     visit_end: np.ndarray  # [N] bool
     returned: np.ndarray  # [N] float32, of the visit that the decision belongs to
     expected: np.ndarray  # [N] float32, likewise
+    retention: np.ndarray  # [N] float32, visits
     return_to_go: np.ndarray  # [N] float32
 
     def __len__(self) -> int:
@@ -105,6 +106,7 @@ class Decisions:
             torch.from_numpy(self.expected[rows]),
             torch.from_numpy(np.where(shown, np.log(self.propensity[slot]), 0.0).astype(np.float32)),
             torch.from_numpy(self.return_to_go[rows]),
+            torch.from_numpy(self.retention[rows]),
             next_state,
             next_candidates,
         )
@@ -138,14 +140,15 @@ class Decisions:
     def n_step(self, steps: int) -> "Decisions":
         """The same decisions, each with the rewards of ``steps`` of them and the successor behind these.
 
-        ``reward`` is the discounted sum, ``discount`` the product; an open story counts as far as it was seen (Sutton
+        ``reward`` and ``retention`` are discounted sums, ``discount`` the product; an open story counts as far as it was seen (Sutton
         and Barto 2018, section 7.1). Where a visit ends within these steps, ``returned`` and ``expected`` are the
         discounted sums over the visits that do, and ``visit_end`` says so; elsewhere they stay.
         """
         if steps == 1:
             return self
-        own = np.stack([self.reward, self.returned * self.visit_end, self.expected * self.visit_end]).astype(np.float64)
-        sums, discount, row = own, self.discount.astype(np.float64), self.next_row  # [3, N], [N], [N]
+        ending = self.returned * self.visit_end, self.expected * self.visit_end
+        own = np.stack([self.reward, self.retention, *ending]).astype(np.float64)
+        sums, discount, row = own, self.discount.astype(np.float64), self.next_row  # [4, N], [N], [N]
         ends = self.visit_end
         for _ in range(steps - 1):
             further = row >= 0
@@ -153,10 +156,11 @@ class Decisions:
             ends = ends | (further & self.visit_end[row])
             discount = np.where(further, discount * self.discount[row], discount)
             row = np.where(further, self.next_row[row], row)
-        reward, returned, expected = sums.astype(np.float32)
+        reward, retention, returned, expected = sums.astype(np.float32)
         return replace(
             self,
             reward=reward,
+            retention=retention,
             discount=discount.astype(np.float32),
             next_row=row,
             visit_end=ends,

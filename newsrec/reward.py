@@ -8,6 +8,7 @@ sooner is worth more (Zou et al. 2019; Cai et al. 2023).
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 
@@ -29,10 +30,15 @@ class RewardConfig:
     half_life_hours: float = 72.0
     return_horizon_hours: float = 168.0
     """How long after a visit the next one is waited for (``newsrec.habit``)."""
+    retention: Literal["signs", "outcome"] = "signs"
+    """What a slate is credited with: what readers' signs say of the next visit (``newsrec.surrogate``), or, at the end
+    of a visit, whether it came."""
 
     def __post_init__(self) -> None:
+        if self.retention not in get_args(get_type_hints(RewardConfig)["retention"]):
+            raise ValueError(f"retention is {self.retention!r}, expected signs or outcome")
         for name, value in vars(self).items():
-            if not math.isfinite(value):
+            if name != "retention" and not math.isfinite(value):
                 raise ValueError(f"{name} is {value}, expected a finite number")
         for name in ("half_life_hours", "return_horizon_hours"):
             if not getattr(self, name) > 0:

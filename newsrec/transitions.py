@@ -103,6 +103,8 @@ class Transitions(NamedTuple):
     """[B, K] float32, log probability of each shown article given those above; NaN where the log has none."""
     return_to_go: Tensor
     """[B] float32, reward plus the discounted rewards up to the end of the log."""
+    retention: Tensor
+    """[B] float32, visits: what the decision is credited with of the next visit, against habit (``RewardConfig``)."""
     next_state: State | None = None
     next_candidates: Candidates | None = None
 

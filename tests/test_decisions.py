@@ -180,6 +180,19 @@ def test_two_steps_hold_the_returns_after_the_visits_that_end_within_them(decisi
     assert within.returned.tolist() == [1.0, 1.0, 0.0, 0.0, 0.0], "of the last visit alone; row 0 keeps its own"
 
 
+def test_decisions_are_credited_by_signs_or_by_the_outcome() -> None:
+    """The outcome stands at the end of a visit alone; steps sum the credit as they sum rewards."""
+    outcome = dataset.from_log(five_decisions(), RewardConfig(retention="outcome"))
+    residual = (outcome.returned - outcome.expected) * outcome.visit_end
+    assert outcome.retention.tolist() == pytest.approx(residual.tolist())
+    assert outcome.batch(np.arange(5)).retention.tolist() == pytest.approx(residual.tolist())
+    two = outcome.n_step(2)
+    assert two.retention[0] == pytest.approx(residual[0] + CUBE_ROOT * residual[2])
+    signs = dataset.from_log(five_decisions()).retention
+    assert signs.shape == (5,)
+    assert signs.tolist() != outcome.retention.tolist()
+
+
 def equal(ours: Any, theirs: Any, row: int, other: int) -> bool:
     """Whether row ``row`` of one tuple of tensors equals row ``other`` of another, whatever their padding."""
     for a, b in zip(ours, theirs, strict=True):

@@ -184,8 +184,8 @@ class ActorCriticLearner:
         policy = self.policy
         active = batch.state.context[:, CONTEXT_FEATURES.index("active_share")].contiguous()
         group = torch.bucketize(active, torch.tensor(ACTIVITY))  # [B]
-        residual = (batch.returned - batch.expected) * batch.visit_end
-        members = nn.functional.one_hot(group, len(ACTIVITY) + 1) * batch.visit_end[:, None]  # [B, groups]
+        residual = batch.retention
+        members = nn.functional.one_hot(group, len(ACTIVITY) + 1)  # [B, groups]
         count = members.sum(0)
         seen = (members * residual.square()[:, None]).sum(0) / count.clamp(min=1)
         policy.scale.copy_(torch.where(count > 0, policy.scale.lerp(seen.sqrt(), RUNNING_RATE), policy.scale))

@@ -93,7 +93,7 @@ class ImitationLearner:
         state, candidates = forget(batch.state, shown(batch), config.forget_rate, policy.articles, self.generator)
         reader = policy.reader(state)  # [B, W]
         expected = policy.baseline(reader.detach(), state.context)  # [B]
-        residual = batch.returned - batch.expected
+        residual = batch.retention  # [B]
         weight = advantage_weight(residual - expected, config.temperature, config.weight_cap)  # [B]
         read = clicked(batch) & batch.slate_mask  # [B, K]
         rows = read.any(1)

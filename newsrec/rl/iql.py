@@ -39,10 +39,10 @@ from newsrec.rl.objectives import (
     advantage_weight,
     click_likelihood,
     expectile_loss,
-    long_term_reward,
     slate_cross_entropy,
     slate_log_probability,
     temporal_difference_target,
+    weighted_reward,
 )
 from newsrec.transitions import Candidates, State, Transitions, clicked, shown
 
@@ -123,9 +123,7 @@ class IQLLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config, places = self.policy, self.policy.config, batch.slate_mask.sum().clamp(min=1)
-        reward = long_term_reward(
-            batch.reward, batch.visit_end, batch.returned, batch.expected, config.click_weight, config.return_weight
-        )
+        reward = weighted_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
         if not self.started:
             policy.value.start(reward, batch.discount)
             self.target.level.copy_(policy.value.level)

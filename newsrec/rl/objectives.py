@@ -138,6 +138,14 @@ def long_term_reward(
     return click_weight * reward + return_weight * (returned - expected) * visit_end
 
 
+def weighted_reward(reward: Tensor, retention: Tensor, click_weight: float, return_weight: float) -> Tensor:
+    """[B] ``click_weight reward + return_weight retention``: what a decision brought now, and of the next visit.
+
+    Arguments [B] as in ``Transitions``; ``click_weight`` in visits a click, ``return_weight`` in visits a visit.
+    """
+    return click_weight * reward + return_weight * retention
+
+
 def best_slate(added: Tensor, mask: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     """The slate with the largest sum of ``added`` [B, C] in ``places`` [B]: positions [B, K] and their mask [B, K].
 

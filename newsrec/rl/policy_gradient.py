@@ -89,7 +89,7 @@ class PolicyGradientLearner:
         policy, config = self.policy, self.policy.config
         state, candidates = forget(batch.state, batch.candidates, config.forget_rate, policy.articles, self.generator)
         logits, behaviour, expected = policy.parts(state, candidates)
-        residual = batch.returned - batch.expected  # [B]
+        residual = batch.retention  # [B]
         log_pi = log_softmax(logits, candidates.mask)  # [B, C]
         log_beta = log_softmax(behaviour.detach(), candidates.mask)
         chosen, chosen_beta = log_pi.gather(1, batch.slate), log_beta.gather(1, batch.slate)  # [B, K]

@@ -48,7 +48,13 @@ def batch(
         expected=nothing,
         log_propensity=torch.zeros(shape),
         return_to_go=nothing,
+        retention=nothing,
     )
+
+
+def credited(made: Transitions) -> Transitions:
+    """The last decisions of visits credited with what followed them beyond habit."""
+    return made._replace(retention=(made.returned - made.expected) * made.visit_end)
 
 
 def no_content(articles: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from newsrec.features import EMBEDDING_DIM
 from newsrec.rl.imitation import Config, ImitationLearner, ImitationPolicy
 from newsrec.slate import SlateConfig, draw
 from newsrec.transitions import Transitions
-from tests.baselines.batches import batch
+from tests.baselines.batches import batch, credited
 
 SMALL = NetworkConfig(width=8, layers=1, heads=1, dropout=0.0)
 CLICK = KINDS.index("click")
@@ -50,7 +50,7 @@ def test_reads_are_weighted_by_what_followed_beyond_habit() -> None:
     with torch.no_grad():
         policy.demand.weight.zero_()
     made = batch([[], []], [[1, 2], [3, 4]], [0, 1], content(4))
-    made = made._replace(returned=torch.tensor([1.0, 0.0]), expected=torch.tensor([0.0, 1.0]))
+    made = credited(made._replace(returned=torch.tensor([1.0, 0.0]), expected=torch.tensor([0.0, 1.0])))
     losses = ImitationLearner(policy, torch.Generator()).update(made)
     assert losses["imitation"] == pytest.approx(math.log(2))
     assert losses["baseline"] == pytest.approx(1.0)
@@ -82,17 +82,18 @@ def visits(rows: int = 400) -> Transitions:
     made = batch([[]] * rows, [[1, 2]] * rows, [0] * rows, content(2))
     feedback = torch.zeros(rows, 2, len(KINDS))
     feedback[torch.arange(rows), torch.from_numpy(np.where(daily, 0, 1)), CLICK] = 1.0
-    return made._replace(
+    made = made._replace(
         feedback=feedback,
         returned=torch.from_numpy(np.where(daily, 0.9, 0.6)).float(),
         expected=torch.from_numpy(np.where(daily, 0.9, 0.1)).float(),
     )
+    return credited(made)
 
 
 @pytest.mark.parametrize(("expected", "better"), [(True, 2), (False, 1)])
 def test_visits_beyond_habit_are_cloned_and_not_loyal_readers(expected: bool, better: int) -> None:
     """Against habit the second article is the better one; by raw returns it would be what daily readers read."""
-    log = visits() if expected else visits()._replace(expected=torch.zeros(400))
+    log = visits() if expected else credited(visits()._replace(expected=torch.zeros(400)))
     policy = untrained(2, temperature=0.15, learning_rate=0.02)
     with torch.no_grad():
         policy.baseline.out.weight.zero_()

@@ -11,7 +11,7 @@ from newsrec.events import KINDS
 from newsrec.features import EMBEDDING_DIM
 from newsrec.rl.policy_gradient import Config, PolicyGradientLearner, PolicyGradientPolicy
 from newsrec.transitions import Transitions
-from tests.baselines.batches import batch
+from tests.baselines.batches import batch, credited
 
 SMALL = NetworkConfig(width=8, layers=1, heads=1, dropout=0.0)
 BAIT, STORY = 1, 2
@@ -39,13 +39,14 @@ def two_decisions() -> Transitions:
     made = batch([[], []], [[1, 2, 3], [1, 2, 4]], [0, 0], content())
     feedback = torch.zeros(2, 2, len(KINDS))
     feedback[0, 0, KINDS.index("click")] = feedback[1, 1, KINDS.index("click")] = 1.0
-    return made._replace(
+    made = made._replace(
         slate=torch.tensor([[1, 2], [0, 1]]),
         slate_mask=torch.ones(2, 2).bool(),
         feedback=feedback,
         returned=torch.tensor([1.0, 0.0]),
         expected=torch.tensor([0.25, 0.5]),
     )
+    return credited(made)
 
 
 def test_the_first_losses_by_hand() -> None:
@@ -81,13 +82,14 @@ def newsroom(share_of_bait: float, rows: int = 200) -> Transitions:
     made = batch([[]] * rows, [[BAIT, STORY]] * rows, [0] * rows, content())
     feedback = torch.zeros(rows, 1, len(KINDS))
     feedback[:, 0, KINDS.index("click")] = torch.from_numpy(click).float()
-    return made._replace(
+    made = made._replace(
         slate=torch.from_numpy(np.where(bait, 0, 1))[:, None],
         slate_mask=torch.ones(rows, 1).bool(),
         feedback=feedback,
         returned=torch.from_numpy(returned).float(),
         expected=torch.zeros(rows),
     )
+    return credited(made)
 
 
 def preference(share_of_bait: float, **config: float) -> float:

@@ -4,15 +4,14 @@ from typing import TypeVar
 
 import torch
 
-from newsrec.encoders.scorer import NetworkConfig
-from newsrec.encoders.slate_value import SlateValueScorer
+from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
 from newsrec.events import KINDS
 from newsrec.features import EMBEDDING_DIM
 from newsrec.transitions import Transitions
-from tests.baselines.batches import batch
+from tests.baselines.batches import batch, credited
 
 SMALL = NetworkConfig(width=8, layers=1, heads=1, dropout=0.0)
-P = TypeVar("P", bound=SlateValueScorer)
+P = TypeVar("P", bound=HistoryScorer)
 
 
 def flattened(policy: P) -> P:
@@ -32,7 +31,7 @@ def two_decisions() -> Transitions:
     made = batch([[4], [3]], [[1, 2, 3], [1, 2, 4]], [0, 0], torch.eye(5, EMBEDDING_DIM))
     feedback = torch.zeros(2, 2, len(KINDS))
     feedback[0, :, KINDS.index("click")] = 1.0
-    return made._replace(
+    made = made._replace(
         slate=torch.tensor([[1, 2], [0, 0]]),
         slate_mask=torch.tensor([[True, True], [True, False]]),
         feedback=feedback,
@@ -43,3 +42,4 @@ def two_decisions() -> Transitions:
         next_state=made.state,
         next_candidates=made.candidates,
     )
+    return credited(made)

@@ -14,7 +14,7 @@ import torch
 from newsrec.events import KINDS
 from newsrec.features import EMBEDDING_DIM
 from newsrec.transitions import Transitions
-from tests.baselines.batches import batch
+from tests.baselines.batches import batch, credited
 
 BAIT, STORY, BRIEF, ESSAY = 0, 1, 2, 3
 CLICK = np.array([[0.7, 0.3, 0.4, 0.05], [0.7, 0.4, 0.4, 0.5]])
@@ -68,18 +68,20 @@ def log(rows: int = 20_000, seed: int = 0) -> Transitions:
     feedback = torch.zeros(rows, 2, len(KINDS))
     feedback[..., KINDS.index("click")] = torch.from_numpy(click).float()
     now, following = _readers(mood), _readers(next_mood)
-    return now._replace(
-        slate=torch.from_numpy(slate),
-        slate_mask=torch.ones(rows, 2).bool(),
-        feedback=feedback,
-        reward=torch.from_numpy(click.sum(1)).float(),
-        discount=torch.from_numpy(DISCOUNT[next_mood]).float(),
-        visit_end=torch.ones(rows).bool(),
-        returned=torch.from_numpy(rng.random(rows) < RETURNED[next_mood]).float(),
-        expected=torch.full((rows,), EXPECTED),
-        log_propensity=torch.tensor([1 / 4, 1 / 3]).log().expand(rows, 2),
-        next_state=following.state,
-        next_candidates=following.candidates,
+    return credited(
+        now._replace(
+            slate=torch.from_numpy(slate),
+            slate_mask=torch.ones(rows, 2).bool(),
+            feedback=feedback,
+            reward=torch.from_numpy(click.sum(1)).float(),
+            discount=torch.from_numpy(DISCOUNT[next_mood]).float(),
+            visit_end=torch.ones(rows).bool(),
+            returned=torch.from_numpy(rng.random(rows) < RETURNED[next_mood]).float(),
+            expected=torch.full((rows,), EXPECTED),
+            log_propensity=torch.tensor([1 / 4, 1 / 3]).log().expand(rows, 2),
+            next_state=following.state,
+            next_candidates=following.candidates,
+        )
     )
 
 
