@@ -46,15 +46,15 @@ def compare(
         left = [job for job in whole.jobs if not job.done(out)]
     if left:
         console.print(cost.table(whole, out, costs, workers))
-        needed = cost.hours(left, costs, workers)
-        console.print(f"{needed:.2f} hours ({_about(needed)}) in {_processes(workers)}, results in {out}")
+        hours_left = cost.hours(left, costs, workers)
+        console.print(f"{hours_left:.2f} hours ({_about(hours_left)}) in {_processes(workers)}, results in {out}")
         _agree(yes)
         allowed = scheduling.Allowed(3600.0 * hours, lambda: time.monotonic() - began) if hours is not None else None
         with _progress("comparison", workers) as advance:
             left = scheduling.run(whole.jobs, out, costs, workers, allowed, advance)
     if left:
         needed = _about(cost.hours(left, costs, workers))
-        console.print(f"the time is over: {len(left)} of {len(whole.jobs)} jobs are left, {needed} of them")
+        console.print(f"the time is over: {len(left)} of {len(whole.jobs)} jobs are left, which take {needed}")
         console.print("nothing is lost: the same command goes on from here")
         return
     found = outcomes.read(study, whole, out)
