@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from newsrec.baselines import matrix_factorization, popularity, transformer
-from newsrec.rl import actor_critic, cql, dqn, imitation, iql, policy_gradient
+from newsrec.rl import actor_critic, cql, decision_transformer, dqn, imitation, iql, policy_gradient
 
 
 class Entry(NamedTuple):
@@ -30,6 +30,12 @@ REGISTRY = {
     "dqn": Entry(dqn.Config, dqn.DQNPolicy, dqn.DQNLearner, long_term=True),
     "cql": Entry(cql.Config, cql.CQLPolicy, cql.CQLLearner, long_term=True),
     "iql": Entry(iql.Config, iql.IQLPolicy, iql.IQLLearner, long_term=True),
+    "decision_transformer": Entry(
+        decision_transformer.Config,
+        decision_transformer.DecisionTransformerPolicy,
+        decision_transformer.DecisionTransformerLearner,
+        long_term=True,
+    ),
     "policy_gradient": Entry(
         policy_gradient.Config,
         policy_gradient.PolicyGradientPolicy,
