@@ -21,7 +21,7 @@ def compare(
     study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="TOML of contenders, worlds, seeds and readers.")],
     out: Annotated[Path, typer.Option(help="Folder for what is made on the way, and for report/.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes, one core each.")] = 1,
-    hours: Annotated[float | None, typer.Option(help="Begin nothing that would not end within these hours.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.0, help="Begin nothing that would end later.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Begin without asking whether the cost is right.")] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="One value of the study, such as readers=500.")
