@@ -6,11 +6,12 @@ DATA ?= simulated
 TIMEZONE ?=
 KEEP ?=
 CHECKOV := 3.3.30
+D3RLPY := 2.8.1
 
-.PHONY: help setup checkov demo test images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
+.PHONY: help setup checkov d3rlpy demo test images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
 
 help: ## print this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.installed ## make the environment in .venv (the other commands do it when needed)
 
@@ -24,6 +25,14 @@ checkov: .venv-checkov/$(CHECKOV) ## checkov for the tests of the manifests, apa
 	@echo 'checkov: fetching checkov $(CHECKOV)'
 	@$(PY) -m venv --clear .venv-checkov
 	@.venv-checkov/bin/pip install --quiet checkov==$(CHECKOV)
+	@touch $@
+
+d3rlpy: .venv-d3rlpy/$(D3RLPY) ## d3rlpy for benchmarks.training_speed, apart in .venv-d3rlpy (1.4 GB)
+
+.venv-d3rlpy/$(D3RLPY): | setup # it wants another gymnasium
+	@echo 'd3rlpy: fetching d3rlpy $(D3RLPY)'
+	@$(PY) -m venv --clear .venv-d3rlpy
+	@.venv-d3rlpy/bin/pip install --quiet d3rlpy==$(D3RLPY) $$(grep -E '^(numpy|torch|pyarrow)==' requirements.lock)
 	@touch $@
 
 demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIMEZONE=UTC), KEEP=1 leaves it up
@@ -64,4 +73,4 @@ lock: setup ## write requirements.lock anew from the environment
 	  $(VENV)/bin/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu$$//') > requirements.lock
 
 clean: ## remove the environment and everything that runs left behind
-	rm -rf $(VENV) .venv-checkov runs build *.egg-info
+	rm -rf $(VENV) .venv-checkov .venv-d3rlpy runs build *.egg-info
