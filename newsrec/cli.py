@@ -22,6 +22,7 @@ from newsrec.config import InvalidConfig
 from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.doctor.evidence import HORIZON_DAYS
 from newsrec.events import EventLog, InvalidEvents
+from newsrec.explain_command import explain
 from newsrec.files import write_whole
 from newsrec.simulator import parameter_table
 from newsrec.simulator.config import SimulationConfig
@@ -32,6 +33,7 @@ app.add_typer(data, name="data")
 simulation = typer.Typer(invoke_without_command=True)
 app.add_typer(simulation, name="simulate")
 app.command("compare")(comparison.compare)
+app.command("explain")(explain)
 
 Source = Annotated[Path, typer.Argument(help="Folder (or file) of the original log.", metavar="PATH")]
 Out = Annotated[Path, typer.Option(help="Folder to write the event log to; an older log there is replaced.")]
