@@ -117,6 +117,31 @@ class CandidateHead(nn.Module):
         return value.masked_fill(~candidates.mask, 0.0)
 
 
+class WorthHead(nn.Module):
+    """A further number for each candidate, of few parameters: the article's own, and how near it is to the reader.
+
+    What a read changes later is a small part of what is seen, and a full ``CandidateHead`` learns mostly what the rest
+    happened to be. Starts at 0.
+    """
+
+    reach = 16.0
+    """Factor of what the article's own weights see: steps of Adam are all of one size, and these have far to go."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.own, self.demand = nn.Linear(width, 1, bias=False), nn.Linear(len(DEMAND_FEATURES), 1, bias=False)
+        self.near = nn.Parameter(torch.zeros(()))
+        self.level = StateHead(width)
+        _zero(self.own, self.demand)
+
+    def forward(self, reader: Tensor, context: Tensor, offered: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C] from ``reader`` [B, W], ``context`` [B, X] and ``offered`` [B, C, W]; 0 where there is none."""
+        near = self.near * (offered @ reader[..., None]).squeeze(-1)  # [B, C]
+        own = (self.own(self.reach * offered) + self.demand(demand_features(candidates))).squeeze(-1)  # [B, C]
+        value = own + near + self.level(reader, context)[:, None]
+        return value.masked_fill(~candidates.mask, 0.0)
+
+
 class StateHead(nn.Module):
     """A number for each reader, such as the value of their state. Starts at 0."""
 

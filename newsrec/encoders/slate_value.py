@@ -14,7 +14,7 @@ of the rest would drown what clicks teach.
 import torch
 from torch import Tensor, nn
 
-from newsrec.encoders.scorer import CandidateHead, HistoryScorer, NetworkConfig, StateHead
+from newsrec.encoders.scorer import HistoryScorer, NetworkConfig, StateHead, WorthHead
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import best_slate, slate_value
 from newsrec.transitions import Candidates, State
@@ -34,7 +34,7 @@ class SlateValue(nn.Module):
     def __init__(self, width: int, click_weight: float) -> None:
         super().__init__()
         self.click_weight = click_weight
-        self.unread, self.read = StateHead(width), CandidateHead(width)
+        self.unread, self.read = StateHead(width), WorthHead(width)
         self.register_buffer("level", torch.zeros(()))
 
     def forward(

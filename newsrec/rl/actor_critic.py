@@ -48,26 +48,31 @@ class Config:
     """What is rewarded, how far the actor may go, and the step."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    click_weight: float = 1.0
+    click_weight: float = 0.05
     """Weight of what a visit still brings, in clicks."""
-    return_weight: float = 2.0
+    return_weight: float = 1.0
     """Worth of a next visit beyond habit, in clicks a standard deviation of the residual in the reader's group."""
     visit_discount: float = 0.8
     """Worth of the next visit's retention against this one's."""
     stay: float = 0.3
     """What a nat of distance to the click policy costs, in standard deviations of what articles add."""
+    continuation: float = 0.8
+    """Worth of the next decision beside the clock's discount, which within a visit is about 1: a value that hopes for
+    the best of a hundred articles there would grow on its own errors."""
     target_rate: float = 0.02
     """Share of the way that the lagging critics go at each step."""
     forget_rate: float = 0.5
     """Share of articles whose identity a batch does not see."""
     learning_rate: float = 1e-3
+    value_learning_rate: float = 1e-3
+    """Of the values."""
     weight_decay: float = 1e-2
     """Decoupled (AdamW)."""
     gradient_norm: float = 1.0
     """Longer gradients are scaled down to it, those of clicks, critics and actor each on their own."""
 
     def __post_init__(self) -> None:
-        for name in ("stay", "learning_rate", "gradient_norm"):
+        for name in ("stay", "learning_rate", "value_learning_rate", "gradient_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
         for name in ("forget_rate", "visit_discount"):
@@ -75,8 +80,9 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a share in [0, 1]")
         if self.visit_discount == 1.0:
             raise ValueError("visit_discount is 1.0, expected less: retention would add up without end")
-        if not 0.0 < self.target_rate <= 1.0:
-            raise ValueError(f"target_rate is {self.target_rate}, expected a share in (0, 1]")
+        for name in ("target_rate", "continuation"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a share in (0, 1]")
 
 
 class ActorCriticPolicy(SlateValueScorer):
@@ -129,15 +135,17 @@ class ActorCriticLearner:
         self.parts.append([p for p in policy.parameters() if id(p) not in critics_and_actor])
         self.started = False
         config = policy.config
+        critics, actor, clicks = self.parts
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            policy.parameters(), config.learning_rate, weight_decay=config.weight_decay
+            [*clicks, *actor], config.learning_rate, weight_decay=config.weight_decay
         )
+        self.optimizer.add_param_group({"params": critics, "lr": config.value_learning_rate})
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
         retained, goes_on, later = (
             self.retention_reward(batch),
-            1.0 - batch.visit_end.float(),
+            config.continuation * (1.0 - batch.visit_end.float()),
             _discounts(batch, config),
         )
         if not self.started:
@@ -227,4 +235,4 @@ class ActorCriticLearner:
 
 def _discounts(batch: Transitions, config: Config) -> Tensor:
     """[B]: what the next decision's retention is worth."""
-    return torch.where(batch.visit_end, config.visit_discount, 1.0)
+    return torch.where(batch.visit_end, config.visit_discount, config.continuation)

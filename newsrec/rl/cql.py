@@ -47,30 +47,36 @@ class Config:
     """What is rewarded, how wary values are, how fast the target follows, and the step."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    click_weight: float = 1.0
+    click_weight: float = 0.05
     """Reward of a click's worth of engagement, in clicks."""
-    return_weight: float = 2.0
+    return_weight: float = 60.0
     """Reward of a next visit beyond what habit predicts, in clicks a visit."""
     alpha: float = 0.5
     """Weight of the penalty, in clicks; 0 is ``dqn`` (paper: 4, or 1 with much data)."""
+    continuation: float = 0.8
+    """Worth of the next decision beside the clock's discount, which within a visit is about 1: a value that hopes for
+    the best of a hundred articles there would grow on its own errors."""
     target_rate: float = 0.02
     """Share of the way that the lagging heads go at each step (paper: a copy every 8,000 steps)."""
     forget_rate: float = 0.5
     """Share of articles whose identity a batch does not see."""
     learning_rate: float = 1e-3
+    value_learning_rate: float = 1e-3
+    """Of the values."""
     weight_decay: float = 1e-2
     """Decoupled (AdamW); pulls values towards those of clicks, and identities that are never trained to nothing."""
     gradient_norm: float = 1.0
     """Longer gradients are scaled down to it, those of values and of the click model each on their own."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "gradient_norm"):
+        for name in ("learning_rate", "value_learning_rate", "gradient_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
         if not self.alpha >= 0:
             raise ValueError(f"alpha is {self.alpha}, expected 0 or more")
-        if not 0.0 < self.target_rate <= 1.0:
-            raise ValueError(f"target_rate is {self.target_rate}, expected a share in (0, 1]")
+        for name in ("target_rate", "continuation"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a share in (0, 1]")
         if not 0.0 <= self.forget_rate <= 1.0:
             raise ValueError(f"forget_rate is {self.forget_rate}, expected a share in [0, 1]")
 
@@ -94,17 +100,19 @@ class CQLLearner:
         self.started = False
         config = policy.config
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            policy.parameters(), config.learning_rate, weight_decay=config.weight_decay
+            self.clicks, config.learning_rate, weight_decay=config.weight_decay
         )
+        self.optimizer.add_param_group({"params": self.values, "lr": config.value_learning_rate})
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
         reward = weighted_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
+        discount = config.continuation * batch.discount
         if not self.started:
-            policy.value.start(reward, batch.discount)
+            policy.value.start(reward, discount)
             self.target.level.copy_(policy.value.level)
             self.started = True
-        wanted = temporal_difference_target(reward, batch.discount, self.next_value(batch))  # [B]
+        wanted = temporal_difference_target(reward, discount, self.next_value(batch))  # [B]
         state, candidates = forget(batch.state, batch.candidates, config.forget_rate, policy.articles, self.generator)
         reader = policy.reader(state)  # [B, W]
         logits = policy.click_logits(reader, state.context, candidates)  # [B, C]

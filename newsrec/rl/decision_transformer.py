@@ -61,9 +61,9 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     prompt: float = 0.9
     """The return that is asked for in serving: the share of returns in like states that it exceeds."""
-    click_weight: float = 1.0
+    click_weight: float = 0.05
     """Reward of a click's worth of engagement, in clicks."""
-    return_weight: float = 2.0
+    return_weight: float = 60.0
     """Reward of a next visit beyond what habit predicts, in clicks a visit."""
     forget_rate: float = 0.5
     """Share of articles whose identity a batch does not see."""
@@ -110,9 +110,9 @@ class ReturnQuantiles(nn.Module):
     share: Tensor
     """[QUANTILES] float32, of the returns below each quantile."""
     level: Tensor
-    """[QUANTILES] float32, clicks: where the quantiles of every state start."""
+    """[QUANTILES] float32: where the quantiles of every state start."""
     unit: Tensor
-    """[] float32, clicks: the spread of a typical return, in which states are said to differ."""
+    """[] float32: the spread of a typical return, in which states are said to differ."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     imitate: Literal["slates", "reads"] = "reads"
     """The policy of the log, or the reads of visits that brought readers back."""
-    temperature: float = 1.0
+    temperature: float = 0.02
     """Residual, in visits, that makes a read count 2.7 times; large: all reads alike."""
     weight_cap: float = 20.0
     """Largest weight of a read."""

@@ -28,9 +28,9 @@ class Config:
     """What is rewarded, and the step."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    click_weight: float = 1.0
+    click_weight: float = 0.05
     """Reward of a click."""
-    return_weight: float = 2.0
+    return_weight: float = 60.0
     """Reward of a next visit beyond what habit predicts, in clicks."""
     weight_cap: float = 10.0
     """Largest importance weight."""

@@ -7,24 +7,26 @@ import numpy as np
 import pytest
 import torch
 
-from newsrec.encoders.scorer import NetworkConfig
+from newsrec.encoders.scorer import NetworkConfig, WorthHead
 from newsrec.rl.cql import Config, CQLLearner, CQLPolicy
 from newsrec.transitions import Transitions
 from tests.rl import two_moods
-from tests.rl.two_decisions import SMALL, flattened, two_decisions
+from tests.rl.two_decisions import PLAIN, SMALL, flattened, two_decisions
+
+REACH = WorthHead.reach
 
 
 def flat(**config: Any) -> CQLPolicy:
-    return flattened(CQLPolicy(Config(network=SMALL, forget_rate=0.0, **config), 4))
+    return flattened(CQLPolicy(Config(network=SMALL, forget_rate=0.0, **PLAIN | config), 4))
 
 
 def test_the_first_losses_by_hand() -> None:
     """Worths 1, 3, 5 and 7 at even odds: .5, 1.5, 2.5 on offer to the first reader, .5, 1.5, 3.5 to the second."""
     policy = flat(return_weight=2.0, alpha=0.25)
     with torch.no_grad():
-        policy.value.read.query.bias[1:5] = torch.tensor([0.0, 2.0, 4.0, 6.0])
+        policy.value.read.own.weight[0, 1:5] = torch.tensor([0.0, 2.0, 4.0, 6.0]) / REACH
     learner = CQLLearner(policy, torch.Generator())
-    learner.target.read.query.bias.data.zero_()
+    learner.target.read.own.weight.data.zero_()
     losses = learner.update(two_decisions())
     added = np.array([[0.5, 1.5, 2.5], [0.5, 1.5, 3.5]])
     tau = math.sqrt(((added - added.mean(1, keepdims=True)) ** 2).mean())
@@ -43,28 +45,30 @@ def test_the_first_losses_by_hand() -> None:
 def test_the_penalty_moves_worths_alone() -> None:
     def gradients(alpha: float) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
-        policy = CQLPolicy(Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9, alpha=alpha), 4)
+        policy = CQLPolicy(Config(network=SMALL, forget_rate=0.0, **PLAIN, gradient_norm=1e9, alpha=alpha), 4)
         CQLLearner(policy, torch.Generator()).update(two_decisions())
         return {name: parameter.grad for name, parameter in policy.named_parameters()}
 
     without, wary = gradients(0.0), gradients(10.0)
     changed = {name for name in without if not torch.equal(without[name], wary[name])}
-    assert "value.read.query.bias" in changed
+    assert "value.read.own.weight" in changed
     assert all(name.startswith("value.read.") for name in changed), "neither clicks nor q"
 
 
 def test_the_heads_choose_and_the_lagging_heads_value() -> None:
     learner = CQLLearner(flat(), torch.Generator())
     with torch.no_grad():
-        learner.policy.value.read.query.bias[1] = 5.0
-        learner.target.read.query.bias[1:3] = torch.tensor([1.0, 7.0])
+        learner.policy.value.read.own.weight[0, 1] = 5.0 / REACH
+        learner.target.read.own.weight[0, 1:3] = torch.tensor([1.0, 7.0]) / REACH
         learner.target.level.fill_(3.0)
     alone = two_decisions()._replace(slate_mask=torch.tensor([[True, False], [True, False]]))
     assert learner.next_value(alone).tolist() == [3.0 + 0.5 * 2.0] * 2
 
 
 def test_the_lagging_heads_go_a_share_of_the_way() -> None:
-    learner = CQLLearner(flat(target_rate=0.1, learning_rate=0.5, weight_decay=0.0), torch.Generator())
+    learner = CQLLearner(
+        flat(target_rate=0.1, learning_rate=0.5, value_learning_rate=0.5, weight_decay=0.0), torch.Generator()
+    )
     learner.update(two_decisions())
     online, lagging = learner.policy.value.unread.out.bias, learner.target.unread.out.bias
     assert online.abs().item() > 0.4  # one step of Adam, from 0
@@ -74,7 +78,15 @@ def test_the_lagging_heads_go_a_share_of_the_way() -> None:
 def learned(log: Transitions, alpha: float) -> tuple[CQLPolicy, np.ndarray]:
     torch.manual_seed(0)
     network = NetworkConfig(width=16, layers=1, heads=1, dropout=0.0)
-    config = Config(network=network, learning_rate=0.01, forget_rate=0.0, target_rate=0.05, alpha=alpha)
+    config = Config(
+        network=network,
+        learning_rate=0.01,
+        value_learning_rate=0.003,
+        forget_rate=0.0,
+        target_rate=0.05,
+        **PLAIN,
+        alpha=alpha,
+    )
     policy = CQLPolicy(config, 4)
     return policy, two_moods.learned(CQLLearner(policy, torch.Generator().manual_seed(0)), 400, log)
 

@@ -24,16 +24,18 @@ from tests.baselines.batches import batch
 from tests.rl import two_moods
 from tests.rl.two_decisions import SMALL, flattened, two_decisions
 
+WEIGHTS = {"click_weight": two_moods.CLICK_WEIGHT, "return_weight": two_moods.RETURN_WEIGHT}
 SHARES = [(i + 0.5) / QUANTILES for i in range(QUANTILES)]
+WEIGHTS = {"click_weight": 1.0, "return_weight": 2.0}
 
 
 def flat(**config: Any) -> DecisionTransformerPolicy:
-    return flattened(DecisionTransformerPolicy(Config(network=SMALL, forget_rate=0.0, **config), 4))
+    return flattened(DecisionTransformerPolicy(Config(network=SMALL, forget_rate=0.0, **WEIGHTS | config), 4))
 
 
 def test_the_first_losses_by_hand() -> None:
     """Rewards 3.5 and -1 go on with 1.25 / .375 = 10 / 3: returns 31 / 6 and 3 / 2, the quantiles lie between them."""
-    policy = flat(return_weight=2.0)
+    policy = flat()
     with torch.no_grad():
         policy.prompted.query.bias[1:4] = torch.tensor([1.0, 2.0, 3.0]).log()
     losses = DecisionTransformerLearner(policy, torch.Generator()).update(two_decisions())
@@ -91,9 +93,11 @@ def test_serving_asks_for_the_prompt_of_the_configuration() -> None:
 
 
 def test_every_loss_moves_its_own_part() -> None:
-    def gradients(change: dict[str, Any], **config: float) -> dict[str, torch.Tensor]:
+    def gradients(change: dict[str, Any]) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
-        policy = DecisionTransformerPolicy(Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9, **config), 4)
+        policy = DecisionTransformerPolicy(
+            Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9, **WEIGHTS | config), 4
+        )
         learner = DecisionTransformerLearner(policy, torch.Generator())
         learner.started = True
         learner.update(two_decisions()._replace(**change))
@@ -122,11 +126,22 @@ def test_what_follows_counts_by_its_mean() -> None:
     assert learner.next_value(two_decisions()).tolist() == pytest.approx([3.0 + 10.0 * 2 / QUANTILES] * 2)
 
 
-def trained(log: Transitions, steps: int, rows: int, **config: Any) -> DecisionTransformerPolicy:
+def test_what_follows_is_valued_without_dropout() -> None:
+    torch.manual_seed(0)
+    network = NetworkConfig(width=8, layers=1, heads=1, dropout=0.9)
+    learner = DecisionTransformerLearner(DecisionTransformerPolicy(Config(network=network), 4), torch.Generator())
+    with torch.no_grad():
+        for layer in (learner.policy.output, learner.policy.returns.out):
+            layer.weight.normal_()
+    assert torch.equal(learner.next_value(two_decisions()), learner.next_value(two_decisions()))
+    assert learner.policy.training, "as it was"
+
+
+def trained(log: Transitions, steps: int, rows: int) -> DecisionTransformerPolicy:
     torch.manual_seed(0)
     network = NetworkConfig(width=16, layers=1, heads=1, dropout=0.0)
-    settings = {"learning_rate": 0.015, "forget_rate": 0.0} | config
-    policy = DecisionTransformerPolicy(Config(network=network, **settings), 4)
+    settings = {"learning_rate": 0.015, "forget_rate": 0.0, **WEIGHTS}
+    policy = DecisionTransformerPolicy(Config(network=network, **WEIGHTS | settings), 4)
     two_moods.learned(DecisionTransformerLearner(policy, torch.Generator().manual_seed(0)), steps, log, rows)
     return policy
 
@@ -200,7 +215,7 @@ def preference(log: Transitions, prompt: float) -> float:
     """Logit of the first article over the second."""
     torch.manual_seed(0)
     policy = DecisionTransformerPolicy(
-        Config(network=SMALL, prompt=prompt, learning_rate=0.05, forget_rate=0.0, weight_decay=0.0), 2
+        Config(network=SMALL, **WEIGHTS, prompt=prompt, learning_rate=0.05, forget_rate=0.0, weight_decay=0.0), 2
     )
     learner = DecisionTransformerLearner(policy, torch.Generator())
     for _ in range(60):

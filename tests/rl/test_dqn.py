@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from newsrec.encoders.scorer import NetworkConfig
+from newsrec.encoders.scorer import NetworkConfig, WorthHead
 from newsrec.rl.dqn import Config, DQNLearner, DQNPolicy
 from tests.rl import two_moods
-from tests.rl.two_decisions import SMALL, flattened, two_decisions
+from tests.rl.two_decisions import PLAIN, SMALL, flattened, two_decisions
+
+REACH = WorthHead.reach
 
 
 def flat(**config: Any) -> DQNPolicy:
-    return flattened(DQNPolicy(Config(network=SMALL, forget_rate=0.0, **config), 4))
+    return flattened(DQNPolicy(Config(network=SMALL, forget_rate=0.0, **PLAIN | config), 4))
 
 
 def test_the_first_losses_by_hand() -> None:
@@ -31,7 +33,9 @@ def test_the_first_losses_by_hand() -> None:
 
 
 def test_the_lagging_heads_go_a_share_of_the_way() -> None:
-    learner = DQNLearner(flat(target_rate=0.1, learning_rate=0.5, weight_decay=0.0), torch.Generator())
+    learner = DQNLearner(
+        flat(target_rate=0.1, learning_rate=0.5, value_learning_rate=0.5, weight_decay=0.0), torch.Generator()
+    )
     learner.update(two_decisions())
     online, lagging = learner.policy.value.unread.out.bias, learner.target.unread.out.bias
     assert online.abs().item() > 0.4  # one step of Adam, from 0
@@ -43,8 +47,8 @@ def test_the_heads_choose_and_the_lagging_heads_value() -> None:
     """Clicks at even odds. The heads prefer article 1, worth 6; the lagging ones give it 2 and article 2, 8."""
     learner, decisions = DQNLearner(flat(), torch.Generator()), two_decisions()
     with torch.no_grad():
-        learner.policy.value.read.query.bias[1] = 5.0
-        learner.target.read.query.bias[1:3] = torch.tensor([1.0, 7.0])
+        learner.policy.value.read.own.weight[0, 1] = 5.0 / REACH
+        learner.target.read.own.weight[0, 1:3] = torch.tensor([1.0, 7.0]) / REACH
         learner.target.level.fill_(3.0)
         learner.policy.value.level.fill_(100.0)
     alone = decisions._replace(slate_mask=torch.tensor([[True, False], [True, False]]))
@@ -55,7 +59,7 @@ def test_the_heads_choose_and_the_lagging_heads_value() -> None:
 def test_values_do_not_shape_the_vectors_and_clicks_do_not_move_the_values() -> None:
     def gradients(change: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
-        policy = DQNPolicy(Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9), 4)
+        policy = DQNPolicy(Config(network=SMALL, forget_rate=0.0, **PLAIN, gradient_norm=1e9), 4)
         learner = DQNLearner(policy, torch.Generator())
         learner.started = True
         learner.update(two_decisions()._replace(**change))
@@ -68,14 +72,16 @@ def test_values_do_not_shape_the_vectors_and_clicks_do_not_move_the_values() -> 
     assert usual["article.content.weight"].any()
     nothing_seen = gradients({"slate_mask": torch.zeros(2, 2).bool()})
     assert nothing_seen["value.unread.out.bias"].any(), "a slate without a read teaches q"
-    assert not nothing_seen["value.read.query.bias"].any()
+    assert not nothing_seen["value.read.own.weight"].any()
     assert not nothing_seen["article.content.weight"].any()
 
 
 def test_reaches_the_optimum_of_a_newsroom_where_bait_wins_clicks() -> None:
     torch.manual_seed(0)
     network = NetworkConfig(width=16, layers=1, heads=1, dropout=0.0)
-    config = Config(network=network, learning_rate=0.01, forget_rate=0.0, target_rate=0.05)
+    config = Config(
+        network=network, learning_rate=0.01, value_learning_rate=0.003, forget_rate=0.0, target_rate=0.05, **PLAIN
+    )
     policy = DQNPolicy(config, 4)
     slates = two_moods.learned(DQNLearner(policy, torch.Generator().manual_seed(0)), 400, two_moods.log())
     assert two_moods.value(slates) >= 0.99

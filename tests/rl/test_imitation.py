@@ -26,7 +26,7 @@ def content(articles: int) -> torch.Tensor:
 
 def untrained(articles: int, **config: Any) -> ImitationPolicy:
     torch.manual_seed(0)
-    return ImitationPolicy(Config(network=SMALL, **({"forget_rate": 0.0} | config)), articles)
+    return ImitationPolicy(Config(network=SMALL, **({"forget_rate": 0.0, "temperature": 1.0} | config)), articles)
 
 
 def flat(**config: Any) -> ImitationPolicy:

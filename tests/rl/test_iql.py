@@ -10,11 +10,11 @@ from newsrec.encoders.scorer import NetworkConfig
 from newsrec.rl.iql import Config, IQLLearner, IQLPolicy
 from newsrec.transitions import Transitions
 from tests.rl import two_moods
-from tests.rl.two_decisions import SMALL, flattened, two_decisions
+from tests.rl.two_decisions import PLAIN, SMALL, flattened, two_decisions
 
 
 def flat(**config: Any) -> IQLPolicy:
-    return flattened(IQLPolicy(Config(network=SMALL, forget_rate=0.0, **config), 4))
+    return flattened(IQLPolicy(Config(network=SMALL, forget_rate=0.0, **PLAIN | config), 4))
 
 
 def test_the_first_losses_by_hand() -> None:
@@ -47,7 +47,7 @@ def test_the_first_losses_by_hand() -> None:
 def test_no_value_is_asked_of_an_article_that_was_not_shown() -> None:
     def losses(change: dict[str, Any]) -> dict[str, float]:
         torch.manual_seed(0)
-        policy = IQLPolicy(Config(network=SMALL, forget_rate=0.0), 4)
+        policy = IQLPolicy(Config(network=SMALL, forget_rate=0.0, **PLAIN), 4)
         return IQLLearner(policy, torch.Generator()).update(two_decisions()._replace(**change))
 
     decisions = two_decisions()
@@ -63,7 +63,7 @@ def test_no_value_is_asked_of_an_article_that_was_not_shown() -> None:
 def test_every_loss_moves_its_own_part() -> None:
     def gradients(change: dict[str, Any], **config: float) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
-        policy = IQLPolicy(Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9, **config), 4)
+        policy = IQLPolicy(Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9, **PLAIN | config), 4)
         with torch.no_grad():
             policy.best.out.bias.fill_(0.1)
         learner = IQLLearner(policy, torch.Generator())
@@ -92,7 +92,9 @@ def test_the_next_value_is_that_of_the_lagging_heads() -> None:
 
 
 def test_the_lagging_heads_go_a_share_of_the_way() -> None:
-    learner = IQLLearner(flat(target_rate=0.1, learning_rate=0.5, weight_decay=0.0), torch.Generator())
+    learner = IQLLearner(
+        flat(target_rate=0.1, learning_rate=0.5, value_learning_rate=0.5, weight_decay=0.0), torch.Generator()
+    )
     learner.update(two_decisions())
     online, lagging = learner.policy.value.unread.out.bias, learner.target.unread.out.bias
     assert online.abs().item() > 0.4  # one step of Adam, from 0
@@ -102,7 +104,9 @@ def test_the_lagging_heads_go_a_share_of_the_way() -> None:
 def learned(log: Transitions, steps: int = 400) -> tuple[IQLPolicy, Any]:
     torch.manual_seed(0)
     network = NetworkConfig(width=16, layers=1, heads=1, dropout=0.0)
-    config = Config(network=network, learning_rate=0.01, forget_rate=0.0, target_rate=0.05)
+    config = Config(
+        network=network, learning_rate=0.01, value_learning_rate=0.003, forget_rate=0.0, target_rate=0.05, **PLAIN
+    )
     policy = IQLPolicy(config, 4)
     return policy, two_moods.learned(IQLLearner(policy, torch.Generator().manual_seed(0)), steps, log)
 

@@ -14,6 +14,7 @@ from newsrec.transitions import Transitions
 from tests.baselines.batches import batch, credited
 
 SMALL = NetworkConfig(width=8, layers=1, heads=1, dropout=0.0)
+WEIGHTS = {"click_weight": 1.0, "return_weight": 2.0}
 BAIT, STORY = 1, 2
 
 
@@ -27,7 +28,7 @@ def content() -> torch.Tensor:
 def flat(**config: float) -> PolicyGradientPolicy:
     """A policy whose logits and behaviour are all 0."""
     torch.manual_seed(0)
-    policy = PolicyGradientPolicy(Config(network=SMALL, forget_rate=0.0, **config), 4)
+    policy = PolicyGradientPolicy(Config(network=SMALL, forget_rate=0.0, **WEIGHTS | config), 4)
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter.zero_()
@@ -96,7 +97,7 @@ def preference(share_of_bait: float, **config: float) -> float:
     """Logit of the story over the bait after training on such a log."""
     torch.manual_seed(0)
     settings = {"learning_rate": 0.005, "forget_rate": 0.0, "entropy_weight": 0.2, "weight_decay": 0.0} | config
-    policy = PolicyGradientPolicy(Config(network=SMALL, **settings), 4)
+    policy = PolicyGradientPolicy(Config(network=SMALL, **WEIGHTS | settings), 4)
     learner, log = PolicyGradientLearner(policy, torch.Generator()), newsroom(share_of_bait)
     for _ in range(150):
         learner.update(log)

@@ -4,14 +4,17 @@ from typing import TypeVar
 
 import torch
 
-from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
+from newsrec.encoders.scorer import NetworkConfig
+from newsrec.encoders.slate_value import SlateValueScorer
 from newsrec.events import KINDS
 from newsrec.features import EMBEDDING_DIM
 from newsrec.transitions import Transitions
 from tests.baselines.batches import batch, credited
 
 SMALL = NetworkConfig(width=8, layers=1, heads=1, dropout=0.0)
-P = TypeVar("P", bound=HistoryScorer)
+PLAIN: dict[str, float] = {"click_weight": 1.0, "return_weight": 2.0, "continuation": 1.0}
+"""Weights and discounts as they stand in the hand calculations."""
+P = TypeVar("P", bound=SlateValueScorer)
 
 
 def flattened(policy: P) -> P:
