@@ -1,0 +1,158 @@
+"""``python -m benchmarks.explanation``: whether explanations find what truly drove clicks.
+
+A click policy (the transformer) learns from a simulated log whose causes are recorded; its explanations of clicks that
+it was not trained on are judged beside references that ask no policy. The full run takes about three minutes of CPU
+time, ``--quick`` seconds, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.results import FOLDER, Bar, Part, Results, machine, tables, versions, write
+from newsrec import dataset
+from newsrec.decisions import time_split
+from newsrec.encoders.text import embed_articles
+from newsrec.evaluation.explanation import METHODS
+from newsrec.evaluation.explanation_judge import REFERENCES, Judged, judge
+from newsrec.evaluation.explanation_quality import JudgeConfig, caused_clicks, requests
+from newsrec.events import EventLog
+from newsrec.simulator.config import SimulationConfig
+from newsrec.simulator.rollout import play
+from newsrec.simulator.world import World
+from newsrec.training import RunConfig, TrainingConfig, train
+
+SEEDS = [41, 42]
+"""Of the worlds, one a family of responses."""
+FAMILIES: tuple[Literal["utility", "cascade"], ...] = ("utility", "cascade")
+EXPLAINED = ("integrated_gradients", "rollout")
+BEATEN = ("latest_on_topic", "recency", "random")
+JUDGE = JudgeConfig()
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is simulated and learnt."""
+
+    readers: int = 600
+    days: int = 14
+    epochs: int = 10
+    """At most."""
+    judge: JudgeConfig = JUDGE
+
+
+FULL, QUICK = Size(), Size(readers=120, days=6, epochs=1, judge=JudgeConfig(steps=2))
+
+
+def protocol(size: Size) -> str:
+    return (
+        f"{size.readers} readers, {size.days} days of random slates, a world for each family; transformer, "
+        f"{size.epochs} epochs at most on the first 70 % of decisions; judged on clicks of the last 20 % that have "
+        f"{size.judge.min_reads} known reads and a largest cause of {size.judge.min_weight} log odds: is it among the "
+        f"first {size.judge.k} reads, and how far does the score fall, in standard deviations of candidates, while "
+        f"reads are deleted in {size.judge.steps} steps; differences are paired, intervals by reader."
+    )
+
+
+def recorded(config: SimulationConfig) -> tuple[EventLog, pa.Table]:
+    """A log of random slates, and the causes of its clicks."""
+    world = World(config, record_causes=True)
+    articles = embed_articles(world.newsroom.table)
+    recommendations, feedback = (pa.concat_tables(days) for days in zip(*play(world, articles), strict=True))
+    assert world.causes is not None
+    return EventLog(articles, recommendations, feedback), world.causes.clicks()
+
+
+def measure(size: Size) -> Part:
+    torch.set_num_threads(1)
+    figures: dict[str, Any] = {}
+    bars: list[Bar] = []
+    for family, seed in zip(FAMILIES, SEEDS, strict=True):
+        config = SimulationConfig(readers=size.readers, days=size.days, seed=seed, response_family=family)
+        log, causes = recorded(config)
+        training = TrainingConfig(epochs=size.epochs)
+        decisions = dataset.from_log(log)
+        run = RunConfig(policy="transformer", training=training)
+        trained = train(decisions, run, Console(stderr=True).print)
+        decisions = decisions.numbered_by(trained.catalogue)
+        caused = caused_clicks(causes, decisions, requests(log))
+        _, _, test = time_split(decisions.time, training.validation, training.test)
+        caused = caused.take(np.isin(caused.row, test))
+        found = judge(trained.policy, decisions, caused, METHODS, np.random.default_rng(seed), size.judge)  # type: ignore[arg-type]
+        figures[family] = _figures(found, len(caused.row))
+        bars += _bars(found, family)
+    return Part({"explanation": figures}, bars)
+
+
+def _figures(found: Judged, clicks: int) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "clicks": clicks,
+        "judged": len(found.reader),
+        "readers": len(np.unique(found.reader)),
+        "reads": float(found.reads.mean()),
+    }
+    for name, figure in (("recall", found.recall), ("fall", found.fall)):
+        told[name] = {by: found.interval(figure, by, np.random.default_rng(0)) for by in (*METHODS, *REFERENCES)}
+        told[f"{name}_over_content_similarity"] = {
+            by: found.over(figure, by, "content_similarity", np.random.default_rng(0)) for by in METHODS
+        }
+    return told
+
+
+def _bars(found: Judged, family: str) -> list[Bar]:
+    bars = []
+    for name, figure in (("top-3 recall", found.recall), ("deletion curve", found.fall)):
+        for method in EXPLAINED:
+            for reference in BEATEN:
+                more = found.over(figure, method, reference, np.random.default_rng(0))
+                title = f"{name}, {method} over {reference}, {family}"
+                bars.append(Bar(title, more.mean, (more.low, more.high), "above 0, interval too", more.low > 0))
+    return bars
+
+
+def figures_table(figures: dict[str, Any]) -> Table:
+    """Recall and fall of every method and reference, with intervals."""
+    table = Table("explanation", *(f"{name}, {family}" for family in figures for name in ("recall", "fall")))
+    for by in (*METHODS, *REFERENCES):
+        cells = [figures[family][name][by] for family in figures for name in ("recall", "fall")]
+        table.add_row(by, *(f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in cells))
+    return table
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds, to see that it runs.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick run.")] = None,
+) -> None:
+    """Judge explanations by the simulator's recorded causes."""
+    size = QUICK if quick else FULL
+    begun = machine()
+    found = measure(size)
+    results = Results(
+        command=" ".join(["python -m benchmarks.explanation", *sys.argv[1:]]),
+        protocol={"explanation": protocol(size)},
+        seeds={"explanation": SEEDS},
+        machine=begun | {"load_after": round(os.getloadavg()[0], 2)},
+        versions=versions(),
+        figures=found.figures,
+        bars=found.bars,
+    )
+    Console().print(figures_table(found.figures["explanation"]))
+    Console().print(tables(results))
+    if not quick:
+        out = out or FOLDER / "explanation.json"
+    if out:
+        write(results, out)
+        Console().print(f"written to {out}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,38 @@
+"""The benchmark of explanations: it runs, and an explanation that is no better than a guess does not pass it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import explanation
+from newsrec.evaluation.explanation import METHODS
+from newsrec.evaluation.explanation_judge import REFERENCES, Judged
+from tests.conftest import ROOT
+
+
+def test_a_quick_run_judges_every_method_in_both_families(tmp_path: Path) -> None:
+    out = tmp_path / "explanation.json"
+    command = [sys.executable, "-m", "benchmarks.explanation", "--quick", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    read = json.loads(out.read_text())
+    assert set(read["figures"]["explanation"]) == {"utility", "cascade"}
+    for found in read["figures"]["explanation"].values():
+        assert 0 < found["judged"] < found["clicks"]
+        assert set(found["recall"]) == set(found["fall"]) == {*METHODS, *REFERENCES}
+    assert len({bar["name"] for bar in read["bars"]}) == 24
+
+
+def test_only_a_difference_that_is_certain_meets_its_bar() -> None:
+    """Of 60 readers: the latest on the topic finds what the methods find, chance half of it, recency nothing."""
+    half = np.arange(60) % 2 == 0.0
+    figures = dict.fromkeys((*METHODS, "latest_on_topic", "content_similarity"), np.ones(60))
+    figures |= {"random": half.astype(float), "recency": np.zeros(60)}
+    found = explanation._bars(Judged(np.arange(60), np.full(60, 9), figures, figures), "utility")
+    met = {bar.name: bar.met for bar in found}
+    assert len(met) == 12
+    for name, yes in met.items():
+        assert yes == ("over latest_on_topic" not in name), name
