@@ -82,7 +82,7 @@ def read(study: Study, plan: Plan, folder: str | Path, confidence: float = 0.95)
             if where == world:
                 lives.setdefault(subject, {})[seed] = read_lives(job.at(folder))
         worlds[world] = judged(lives, study.baseline, confidence)
-    return Outcomes(worlds, _curves(study, worlds))
+    return Outcomes(worlds, curves_of(study, worlds))
 
 
 def judged(lives: Mapping[str, OfSeeds], baseline: str, confidence: float = 0.95) -> Judged:
@@ -125,7 +125,8 @@ def _ratio(above: Arm, below: Arm, confidence: float) -> Level:
     return Level(1.0 + found.lift, 1.0 + found.lift_low, 1.0 + found.lift_high)
 
 
-def _curves(study: Study, worlds: Mapping[str, Judged]) -> dict[str, Curve]:
+def curves_of(study: Study, worlds: Mapping[str, Judged]) -> dict[str, Curve]:
+    """Contender but the baseline -> its curve."""
     elasticity, result = elasticities(study), {}
     for name in study.contenders:
         if name != study.baseline and len(elasticity) > 1:

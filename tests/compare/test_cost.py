@@ -114,7 +114,7 @@ def test_the_calibration_tells_what_is_done_within_a_factor_of_two(
     found = study(
         contenders={"popularity": POPULARITY, "dqn": DQN},
         oracles=True,
-        days=8,
+        days=6,
         log={"readers": 80, "days": 6, "articles_per_day": 20},
     )
     whole = plan(found)
