@@ -82,7 +82,7 @@ def test_an_open_window_is_neither_a_loss_nor_left_out() -> None:
 
 
 def test_what_moves_nothing_is_worth_nothing() -> None:
-    """Where no sign matters most are shrunk to 0, and what is left is small; reads of unknown dwell are not credited."""
+    """Most signs are shrunk to 0, and what is left is small; reads of unknown dwell are not credited."""
     seen, blind, returned, expected = log([0.0] * len(FEATURES), unknown=0.5)
     model = surrogate.fit(seen, blind, returned, expected)
     strong = surrogate.fit(*log([0.0, 0.1, 0.0, 0.0, 0.0]))

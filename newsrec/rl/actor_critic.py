@@ -4,8 +4,8 @@ The critics take the value of a slate apart by its articles (``newsrec.encoders.
 actor at the next decision (RLUR, Cai et al. 2023)::
 
     immediate   y = r + [the visit goes on] Q_I(s_next, A*)                     r engagement, in clicks
-    retention   y = [the visit ends] (returned - expected) / scale_g + gamma Q_R(s_next, A*)
-                gamma = visit_discount where the visit ends, else 1
+    retention   y = retention / scale_g + gamma Q_R(s_next, A*)           ``newsrec.reward``
+                gamma = visit_discount where the visit ends, else continuation
 
 ``scale_g`` is the running root mean square of the residual among readers as active as this one: who comes daily would
 drown the others. Each critic says what an article adds to a slate, ``P(click) w``. The actor's logits are the click

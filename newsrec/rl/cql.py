@@ -8,7 +8,7 @@ of all candidates are pushed down, those of the shown ones up (Kumar et al. 2020
     penalty = mean over shown a of  tau logsumexp_b(P(b) w(s, b) / tau) - P(a) w(s, a)        b: all candidates
 
     y       = r + discount * (q'(s_next) + sum_{a in A*} P(a) w'(s_next, a))      q', w' lag, A* by the current heads
-    r       = click_weight * engagement + return_weight * (returned - expected) at the end of a visit
+    r       = click_weight * engagement + return_weight * retention               ``newsrec.reward``
 
 The score of an article is ``P(a) w(s, a)``, in standard deviations between candidates.
 

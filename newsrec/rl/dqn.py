@@ -7,7 +7,7 @@ a maximum over articles. The values are fitted to what follows, valued by heads 
     A*   = the K articles with the largest P(a) w(s_next, a)                   chosen by the current heads
     loss = (q(s) + sum_{a clicked} w(s, a) - y)^2  +  click loss of P on the logged slate
 
-    r    = click_weight * engagement + return_weight * (returned - expected) at the end of a visit
+    r    = click_weight * engagement + return_weight * retention               ``newsrec.reward``
 
 The click loss is the likelihood of each click, which says how probable clicks are, plus that of the clicked among the
 shown, which says the order. The score of an article is ``P(a) w(s, a)``, in standard deviations between candidates.
@@ -17,8 +17,9 @@ Differs from the papers (van Hasselt et al. 2016; SlateQ, Ie et al. 2019):
 1. A slate gets none, one or several clicks. SlateQ fits the value of the one that was clicked; here the reads of a
    slate share one error, each adding its w to q, so that no read is credited with what the others brought.
 2. The null click of SlateQ is q: every slate teaches it, whether or not something was read.
-3. Rewards hold the martingale residual of the next visit against habit, and discounts follow the clock
-   (``newsrec.reward``): a year of steps is no longer than a year.
+3. Rewards hold what a slate does to the next visit against habit, and discounts follow the clock
+   (``newsrec.reward``): a year of steps is no longer than a year. Within a visit, where the clock stands nearly still,
+   a further slate counts ``continuation``.
 4. Values are heads on vectors that the click model learns; only the heads lag, by a moving average instead of a copy
    every 10,000 steps. The vectors never chase their own values.
 5. q starts at the level that the first batch adds up to, w at the worth of a click: what is learnt is the difference.

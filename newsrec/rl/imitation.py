@@ -5,14 +5,14 @@
 
     loss = - mean over shown of  log P(article at k | those above it)
 
-``reads`` clones what readers made of their slates, each visit weighted by how much earlier than habit predicts
-they came back (advantage-weighted regression, Peng et al. 2019)::
+``reads`` clones what readers made of their slates, each slate weighted by what it does to the next visit, beyond
+what habit predicts (advantage-weighted regression, Peng et al. 2019)::
 
     loss = - sum over clicks of  v log softmax(scores of the slate)[click]  /  sum over clicks of v
-    v    = min(exp((returned - expected - b(s)) / temperature), cap)
+    v    = min(exp((retention - b(s)) / temperature), cap)                ``newsrec.reward``
 
-Raw returns would clone the reading of people who come daily, whatever they read: ``expected`` is the reader's own
-habit, and ``b(s)`` what residual their state lets expect.
+Raw returns would clone the reading of people who come daily, whatever they read: ``retention`` is counted against the
+reader's own habit, and ``b(s)`` is what of it their state lets expect.
 """
 
 from dataclasses import dataclass, field

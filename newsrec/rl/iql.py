@@ -8,7 +8,7 @@ decomposition of ``newsrec.encoders.slate_value``::
     value  (q(s) + sum_{a clicked} w(s, a) - y)^2,   y = r + discount * (q'(s_next) + K v(s_next))
     policy -sum_k e^(A_k / temperature) log pi(a_k | s, those above),   A_k = P(a_k) w'(s, a_k) - v(s)
 
-    r      = click_weight * engagement + return_weight * (returned - expected) at the end of a visit
+    r      = click_weight * engagement + return_weight * retention               ``newsrec.reward``
 
 ``pi`` is Plackett-Luce, its logits are the score: those of the clicks (without gradient) plus a head of its own. Click
 loss as in ``newsrec.rl.dqn``.

@@ -5,10 +5,10 @@ head learns from the slates (Chen et al. 2019)::
 
     gradient = mean over clicked articles a of   w(s, a) lambda_k(s, a) A(s) grad log pi(a | s)
     w = min(pi(a | s) / beta(a | s), cap)        lambda_k = k (1 - pi(a | s))^(k - 1)
-    A(s) = click_weight + return_weight (returned - expected - b(s))
+    A(s) = click_weight + return_weight (retention - b(s))
 
-``b`` is the residual that a reader's state lets expect: a regression, subtracted so that an article is blamed for what
-its visit did and not for who read it.
+``b`` is the retention (``newsrec.reward``) that a reader's state lets expect: a regression, subtracted so that an
+article is blamed for what its slate did and not for who read it.
 """
 
 from dataclasses import dataclass, field

@@ -88,10 +88,10 @@ class _Tally:
         self._week_visits[new] += at <= config.end_time - WEEK
         self._visits[new] += 1
         self._visit[:, readers], self._began[new] = np.stack(visit), at
-        for kind, count in self._counts.items():
+        for kind in self._counts:
             of_kind = feedback.take(feedback.kind == kind)
             amount = np.nan_to_num(of_kind.dwell_seconds) / 60.0 if kind == DWELL else None
-            count += np.bincount(of_kind.reader, amount, len(count))
+            self._counts[kind] += np.bincount(of_kind.reader, amount, len(self._active))
             if kind == IMPRESSION:
                 self._shown += np.bincount(of_kind.article, minlength=len(self._shown))
 

@@ -26,11 +26,10 @@ from tests.rl.two_decisions import SMALL, flattened, two_decisions
 
 WEIGHTS = {"click_weight": two_moods.CLICK_WEIGHT, "return_weight": two_moods.RETURN_WEIGHT}
 SHARES = [(i + 0.5) / QUANTILES for i in range(QUANTILES)]
-WEIGHTS = {"click_weight": 1.0, "return_weight": 2.0}
 
 
 def flat(**config: Any) -> DecisionTransformerPolicy:
-    return flattened(DecisionTransformerPolicy(Config(network=SMALL, forget_rate=0.0, **WEIGHTS | config), 4))
+    return flattened(DecisionTransformerPolicy(Config(network=SMALL, forget_rate=0.0, **WEIGHTS, **config), 4))
 
 
 def test_the_first_losses_by_hand() -> None:
@@ -95,9 +94,7 @@ def test_serving_asks_for_the_prompt_of_the_configuration() -> None:
 def test_every_loss_moves_its_own_part() -> None:
     def gradients(change: dict[str, Any]) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
-        policy = DecisionTransformerPolicy(
-            Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9, **WEIGHTS | config), 4
-        )
+        policy = DecisionTransformerPolicy(Config(network=SMALL, forget_rate=0.0, gradient_norm=1e9, **WEIGHTS), 4)
         learner = DecisionTransformerLearner(policy, torch.Generator())
         learner.started = True
         learner.update(two_decisions()._replace(**change))
@@ -141,7 +138,7 @@ def trained(log: Transitions, steps: int, rows: int) -> DecisionTransformerPolic
     torch.manual_seed(0)
     network = NetworkConfig(width=16, layers=1, heads=1, dropout=0.0)
     settings = {"learning_rate": 0.015, "forget_rate": 0.0, **WEIGHTS}
-    policy = DecisionTransformerPolicy(Config(network=network, **WEIGHTS | settings), 4)
+    policy = DecisionTransformerPolicy(Config(network=network, **settings), 4)
     two_moods.learned(DecisionTransformerLearner(policy, torch.Generator().manual_seed(0)), steps, log, rows)
     return policy
 
