@@ -47,8 +47,9 @@ class Config:
     """What is rewarded, how wary values are, how fast the target follows, and the step."""
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    click_weight: float = 0.05
-    """Reward of a click's worth of engagement, in clicks."""
+    click_weight: float = 1.0
+    """Reward of a click's worth of engagement, in clicks. The penalty is counted in what articles add, values in its
+    square: with less, it would hold clicks down, too."""
     return_weight: float = 60.0
     """Reward of a next visit beyond what habit predicts, in clicks a visit."""
     alpha: float = 0.5
