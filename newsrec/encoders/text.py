@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -64,30 +64,31 @@ def _embed_one(title: str, abstract: str, category: str) -> np.ndarray:
     """[EMBEDDING_DIM] float64."""
     bag: dict[str, float] = defaultdict(float)
     for text, weight in ((title, 1.0), (abstract, ABSTRACT_WEIGHT)):
-        for feature, share in _features(text):
-            bag[feature] += weight * share
-    vector = _unit(sum((np.sqrt(weight) * _signs(feature) for feature, weight in bag.items()), np.zeros(EMBEDDING_DIM)))
+        for token in _TOKENS.findall(unicodedata.normalize("NFKC", text).casefold()):
+            for feature, share in _features(token):
+                bag[feature] += weight * share
+    signs = np.concatenate([_signs(feature) for feature in bag] or [np.zeros(0)]).reshape(-1, EMBEDDING_DIM)
+    scale = np.sqrt(np.fromiter(bag.values(), np.float64))[:, None]
+    vector = _unit(np.add.reduce(scale * signs, 0))  # row after row, in the order of the bag
     levels = category.strip().casefold().split("/") if category.strip() else []
     for depth, weight in enumerate(CATEGORY_WEIGHTS[: len(levels)], 1):
         vector = vector + weight * _unit(_signs("category " + "/".join(levels[:depth])))
     return _unit(vector)
 
 
-def _features(text: str) -> Iterator[tuple[str, float]]:
-    """Each feature of ``text`` with its weight.
+@lru_cache(maxsize=50_000)
+def _features(token: str) -> tuple[tuple[str, float], ...]:
+    """Each feature of ``token`` with its weight.
 
     Scripts of syllables give characters and pairs of characters; alphabets give words and their trigrams, which keep
     inflected forms together.
     """
-    for token in _TOKENS.findall(unicodedata.normalize("NFKC", text).casefold()):
-        if _IS_SYLLABIC.match(token):
-            yield from ((character, 1.0) for character in token)
-            yield from ((token[i : i + 2], 0.5) for i in range(len(token) - 1))
-        else:
-            weight = min(len(token), LONG_WORD) / LONG_WORD
-            trigrams = [f"<{token}>"[i : i + 3] for i in range(len(token))]
-            yield token, weight
-            yield from ((trigram, weight / len(trigrams) ** 0.5) for trigram in trigrams)
+    if _IS_SYLLABIC.match(token):
+        pairs = ((token[i : i + 2], 0.5) for i in range(len(token) - 1))
+        return *((character, 1.0) for character in token), *pairs
+    weight = min(len(token), LONG_WORD) / LONG_WORD
+    trigrams = [f"<{token}>"[i : i + 3] for i in range(len(token))]
+    return (token, weight), *((trigram, weight / len(trigrams) ** 0.5) for trigram in trigrams)
 
 
 @lru_cache(maxsize=200_000)
