@@ -17,7 +17,6 @@ from newsrec import artifact
 from newsrec.compare import work
 from newsrec.compare.jobs import RECORD, Job, Plan, plan
 from newsrec.compare.scheduling import Allowed, Step, run
-from newsrec.compare.study import Study
 from newsrec.compare.work import read_lives
 from newsrec.compare.workers import FailedJob
 from tests.compare.studies import POPULARITY, Free, study, to_toml
@@ -73,35 +72,23 @@ def test_the_results_are_what_they_are_called(finished: Path) -> None:
 
 
 def test_a_run_killed_at_once_loses_only_what_was_in_work(finished: Path, tmp_path: Path) -> None:
-    out = kill_when(lambda out: any(job.done(out) for job in WHOLE.plays.values()), study(), tmp_path)
+    (tmp_path / "study.toml").write_text(to_toml(study()))
+    out = tmp_path / "out"
+    command = ["compare", str(tmp_path / "study.toml"), "--out", str(out), "--workers", "2", "--yes"]
+    with (tmp_path / "told").open("w") as told:
+        process = subprocess.Popen([sys.executable, "-m", "newsrec.cli", *command], stderr=told, stdout=told)
+        wait_until(lambda: any(job.done(out) for job in WHOLE.plays.values()), process, tmp_path / "told")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+        process.wait()
+    assert len(children) >= 2
+    wait_until(lambda: not any(alive(int(child)) for child in children))
     done = records(out)
     run(WHOLE.jobs, out, Free())
     assert done == {name: moment for name, moment in records(out).items() if name in done}
     assert all(job.done(out) for job in WHOLE.jobs)
     assert nothing_half(out)
     assert same_lives(WHOLE, finished, out)  # by two processes as by one
-
-
-def test_no_job_outlives_the_run(tmp_path: Path) -> None:
-    long = study(log={"readers": 50_000, "days": 3, "articles_per_day": 20})
-    out = kill_when(lambda out: any(out.glob("log/.*")), long, tmp_path)
-    assert not records(out)
-
-
-def kill_when(true: Callable[[Path], bool], found: Study, folder: Path) -> Path:
-    """Where a run of ``found`` by two processes worked, which was killed as soon as that was ``true`` of the folder."""
-    (folder / "study.toml").write_text(to_toml(found))
-    out = folder / "out"
-    command = ["compare", str(folder / "study.toml"), "--out", str(out), "--workers", "2", "--yes"]
-    with (folder / "told").open("w") as told:
-        process = subprocess.Popen([sys.executable, "-m", "newsrec.cli", *command], stderr=told, stdout=told)
-        wait_until(lambda: true(out), process, folder / "told")
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        process.kill()
-        process.wait()
-    assert children
-    wait_until(lambda: not any(alive(int(child)) for child in children))
-    return out
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen | None = None, told: Path | None = None) -> None:
