@@ -63,7 +63,7 @@ def main(
     if not THEIRS.exists():
         print(f"d3rlpy is not installed: {THEIRS} is missing; make d3rlpy makes it (1.4 GB)", file=sys.stderr)
         raise typer.Exit(2)
-    size, begun = QUICK if quick else FULL, machine()
+    size, begun, stamped = QUICK if quick else FULL, machine(), versions()  # of the code that the processes load
     spent, about = measured(size)
     figures, bars = judged(spent, size)
     results = Results(
@@ -71,7 +71,7 @@ def main(
         protocol={"training_speed": protocol(size, about)},
         seeds={"training_speed": [SEED]},
         machine=begun | {"load_after": round(os.getloadavg()[0], 2)},
-        versions=versions() | {"d3rlpy": about["d3rlpy"]["version"], "torch of d3rlpy": about["d3rlpy"]["torch"]},
+        versions=stamped | {"d3rlpy": about["d3rlpy"]["version"], "torch of d3rlpy": about["d3rlpy"]["torch"]},
         figures={"training_speed": figures | about},
         bars=bars,
     )
