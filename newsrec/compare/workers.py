@@ -97,7 +97,7 @@ class _Processes:
         process, job = self._busy[pipe]
         try:
             found = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             process.join()
             raise FailedJob(f"{job.name} failed: its process ended with exit code {process.exitcode}") from None
         if found:
