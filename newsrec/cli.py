@@ -107,6 +107,7 @@ def simulate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that share the readers out.  [default: one a core]")
     ] = None,
+    device: Annotated[str, typer.Option(help="Where the readers live: cpu, or such as cuda:0.")] = "cpu",
 ) -> None:
     """Write the log of a simulated newsroom: random slates with their propensities, and what readers did."""
     if context.invoked_subcommand:
@@ -120,7 +121,7 @@ def simulate(
     settings = configs.load(SimulationConfig, config, set_ or ())
     workers = workers or len(os.sched_getaffinity(0))
     with _progress(f"{settings.readers:,} readers, {settings.days} days") as advance:
-        written = shards.write(settings, out, workers=workers, progress=advance)
+        written = shards.write(settings, out, workers=workers, progress=advance, device=device)
     rows = {
         "decisions": f"{written.decisions:,}",
         "readers": f"{written.users:,}",

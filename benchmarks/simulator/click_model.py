@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from scipy.special import expit
 from torch import Tensor, nn
 
 from benchmarks.results import Bar, Part
@@ -220,8 +219,8 @@ class _Squashed:
     def __init__(self, family: ResponseFamily) -> None:
         self._chance = family.chance
 
-    def chance(self, encounter: Encounter) -> np.ndarray:
-        return np.where(encounter.known, 0.0, expit(self._chance(encounter)))
+    def chance(self, encounter: Encounter) -> Tensor:
+        return torch.sigmoid(self._chance(encounter)).masked_fill(encounter.known, 0.0)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ that learn in that world.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import Tensor
 
 from benchmarks.results import Bar, Mean, Part, ratio
 from benchmarks.simulator.meaning import COSTS, WORLDS, avoiding, indifferent, preferring, world_of
@@ -44,12 +45,12 @@ def protocol(size: Size) -> str:
     )
 
 
-def most_worth(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarray:
+def most_worth(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     """[B, C] what a read would be worth."""
     return world.response.worth(faced)
 
 
-def worthy_clicks(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarray:
+def worthy_clicks(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     """[B, C] the worth that showing an article brings."""
     return world.response.chance(faced) * world.response.worth(faced)
 

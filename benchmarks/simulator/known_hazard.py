@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from benchmarks.results import Bar, Part
 from newsrec.evaluation.observations import Observations, observe
@@ -108,9 +109,10 @@ def true_return(config: SimulationConfig, observed: Observations) -> np.ndarray:
     of_reader[observed.reader] = of_decision
     sessions, population = observed.sessions, settle(config.population, number, config.seed)
     reader = of_reader[sessions.reader]  # [S]
-    clock = population.rhythm_clock(reader, sessions.end)  # [S] hours into the week
+    row, end = torch.from_numpy(reader), torch.from_numpy(sessions.end)
+    clock = population.rhythm_clock(row, end).numpy()  # [S] hours into the week
     ahead = np.arange(SESSION_GAP_MINUTES / 60.0, WITHIN_HOURS, STEP_HOURS) + STEP_HOURS / 2.0
-    table, habit = habit_table(), np.zeros(len(reader))
+    table, kind, habit = habit_table(), population.habit.numpy()[reader], np.zeros(len(reader))
     for hours in ahead:
-        habit += STEP_HOURS * table[population.habit[reader], ((clock + hours) % WEEK_HOURS).astype(np.int64)]
-    return -np.expm1(-population.visits_per_hour[reader] * habit)
+        habit += STEP_HOURS * table[kind, ((clock + hours) % WEEK_HOURS).astype(np.int64)]
+    return -np.expm1(-population.visits_per_hour.numpy()[reader] * habit)

@@ -10,6 +10,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from benchmarks.results import Bar, Mean, Part, mean, ratio
 from newsrec.features import HOUR
@@ -114,16 +116,16 @@ def price_of_clickbait(config: SimulationConfig) -> Price:
     return Price(mean(rates[0] - rates[1]), mean(bait.active_days - plain.active_days))
 
 
-def preferring(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarray:
+def preferring(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     return PREFERENCE * faced.clickbait
 
 
-def avoiding(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarray:
+def avoiding(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     return -PREFERENCE * faced.clickbait
 
 
-def indifferent(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarray:
-    return np.zeros_like(faced.match)
+def indifferent(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
+    return torch.zeros_like(faced.match)
 
 
 def what_narrow_slates_do(response: str, boredom: float, readers: int, topic: int = 3) -> Mean:
@@ -147,7 +149,7 @@ def _chance_after(response: str, boredom: float, n: int, topic: int, narrow: boo
         slate = generator.choice(pool, 6, replace=False).astype(np.int32)
         world.respond(readers, np.tile(slate, (n, 1)))
     world.next_time[:] = config.start_time + HOUR
-    return world.response.chance(world.encounter(readers, np.tile(probe, (n, 1)))).mean(1)
+    return world.response.chance(world.encounter(readers, np.tile(probe, (n, 1)))).mean(1).numpy()
 
 
 def what_shocks_do(config: SimulationConfig) -> Mean:
@@ -159,7 +161,7 @@ def what_shocks_do(config: SimulationConfig) -> Mean:
         asked = np.zeros(config.readers)
 
         def act(world: World, readers: np.ndarray, asked: np.ndarray = asked) -> np.ndarray:
-            asked[readers] += shocks.lasting(world.next_time[readers]).any(1)
+            asked[readers] += shocks.lasting(world.requests(readers).time).any(1)
             return Ranking(indifferent, 1.0)(world, readers)
 
         live(world, act)

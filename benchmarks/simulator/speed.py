@@ -8,9 +8,11 @@ the full fifty reads would.
 
 import os
 import tracemalloc
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from benchmarks.results import Bar, Part
 from newsrec.baselines.transformer import Config, TransformerPolicy
@@ -44,8 +46,8 @@ def protocol(size: Size) -> str:
     return (
         f"{size.readers:,} readers, 100 candidates, slates of ten, Parquet written: {size.days} days of uniform "
         f"slates, {size.transformer_days} of a transformer (2 layers, 64 wide, up to 50 reads); one day of "
-        f"{', '.join(f'{n:,}' for n in size.crowds)} readers; one run each; traced "
-        f"memory of world and features."
+        f"{', '.join(f'{n:,}' for n in size.crowds)} readers; one run each; "
+        f"memory of the world's tensors and of a site's features."
     )
 
 
@@ -96,20 +98,26 @@ def untrained_transformer() -> Actor:
 
 
 def bytes_a_reader(readers: int) -> dict[str, float]:
-    """What a further reader adds to the traced memory of a world, and with what a site knows of its readers."""
+    """What a further reader adds to the tensors of a world, and with the arrays of what a site knows of its readers."""
     config = SimulationConfig(readers=2 * readers, days=1, seed=SEEDS[0])
     articles = embed_articles(World(config, number=np.arange(1)).newsroom.table)
     policy, held = TransformerPolicy(Config(), articles=0), []
     for n in (readers, 2 * readers):
-        tracemalloc.start()
         world = World(config, number=np.arange(n))
-        alone = tracemalloc.get_traced_memory()[0]
+        alone = sum(_distinct([*vars(world).values(), *world.population, *vars(world.tastes).values()]))
+        tracemalloc.start()
         site = Informed(world, articles, policy, None)
-        held.append((alone, tracemalloc.get_traced_memory()[0]))
+        held.append((alone, alone + tracemalloc.get_traced_memory()[0]))
         tracemalloc.stop()
         del site, world
     world_alone, with_features = (np.diff(held, axis=0)[0] / readers).tolist()
     return {"world": world_alone, "world_and_features": with_features}
+
+
+def _distinct(values: Iterable[object]) -> Iterable[int]:
+    """Bytes of each tensor among ``values``, whatever shares its memory counted once."""
+    storages = [value.untyped_storage() for value in values if isinstance(value, Tensor)]
+    return {storage.data_ptr(): storage.nbytes() for storage in storages}.values()
 
 
 def _bars(slates: str, found: Throughput, processes: int, least: int) -> list[Bar]:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+import torch
+from torch import Tensor
 
-from newsrec.simulator import draws
+from newsrec.simulator import luck
 from newsrec.simulator.parameters import POSITIVE, PROBABILITY, assumed, refuse_impossible
-from newsrec.simulator.response import IMPRESSION, SECOND, Feedback
+from newsrec.simulator.response import IMPRESSION, SECOND
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,18 @@ class ArrivalConfig:
         refuse_impossible(self)
 
 
-def lateness(config: ArrivalConfig, seed: int, user: np.ndarray, decision: np.ndarray) -> np.ndarray:
+def lateness(config: ArrivalConfig, seed: int, user: Tensor, decision: Tensor) -> Tensor:
     """Seconds by which the feedback on each slate is late as a whole, 0 for most: [B] float64."""
-    late = draws.uniform(seed, "late", user, decision) < config.late_share
-    seconds = np.zeros(len(user))
-    spread = np.exp(1.2 * draws.normal(seed, "lateness", user[late], decision[late]))
-    seconds[late] = np.minimum(60.0 * config.late_minutes * spread, 86_400.0)
-    return seconds
+    is_late, by = luck.states(seed, ("late", "lateness"), user, decision)  # [B] each
+    seconds = (60.0 * config.late_minutes * torch.exp(1.2 * luck.normal(by))).clamp_(max=86_400.0)
+    return torch.where(luck.uniform(is_late) < config.late_share, seconds, 0.0)
 
 
-def arrival_delay(seed: int, events: Feedback, late_seconds: np.ndarray) -> np.ndarray:
-    """Microseconds from each event to its arrival, if its slate is ``late_seconds`` [M] late: [M] int64."""
-    call = np.where(events.kind == IMPRESSION, 0, events.position)  # one call reports all impressions of a slate
-    own = np.exp(0.4 + 0.8 * draws.normal(seed, "delay", events.user, events.decision, events.kind, call))
-    return ((own + late_seconds) * SECOND).astype(np.int64)
+def arrival_delay(seed: int, slate: Tensor, kind: Tensor, position: Tensor, late_seconds: Tensor) -> Tensor:
+    """Microseconds from each event to its arrival, if its slate is ``late_seconds`` [M] late: [M] int64.
+
+    ``slate`` [M] is the state of luck of each one's user and decision, for the purpose "delay".
+    """
+    call = position.masked_fill(kind == IMPRESSION, 0)  # one call reports all impressions of a slate
+    own = torch.exp(0.4 + 0.8 * luck.normal(slate, kind, call))
+    return ((own + late_seconds) * SECOND).long()

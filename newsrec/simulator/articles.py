@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import Tensor
 
 from newsrec.events import ARTICLES, TIME
 from newsrec.features import DAY, HOUR, article_key
@@ -50,6 +52,24 @@ class Newsroom(NamedTuple):
     quality: np.ndarray  # [A] float64, standard normal
     clickbait: np.ndarray  # [A] float64 in (0, 1)
     body_words: np.ndarray  # [A] int64
+
+
+class Traits(NamedTuple):
+    """What readers react to of A articles: columns of a newsroom as tensors on one device."""
+
+    published: Tensor  # [A] int64, microseconds
+    half_life: Tensor  # [A] float64, hours
+    topics: Tensor  # [A, T] float32
+    quality: Tensor  # [A] float64
+    clickbait: Tensor  # [A] float64
+    body_words: Tensor  # [A] float64
+
+    @classmethod
+    def of(cls, newsroom: Newsroom, device: torch.device) -> "Traits":
+        columns = {name: getattr(newsroom, name) for name in cls._fields} | {
+            "body_words": newsroom.body_words.astype(np.float64)
+        }
+        return cls(**{name: torch.from_numpy(column).to(device) for name, column in columns.items()})
 
 
 def publish(

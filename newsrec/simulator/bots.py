@@ -1,11 +1,12 @@
 """Programs that fetch slates and follow links, whatever they say. The equations stand in ``world``."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 
 from newsrec.events import KINDS
-from newsrec.simulator import draws
+from newsrec.simulator import luck
 from newsrec.simulator.parameters import POSITIVE, PROBABILITY, Range, assumed, refuse_impossible
 from newsrec.simulator.response import CLICK, DWELL, IMPRESSION, Encounter, Reaction
 
@@ -16,7 +17,7 @@ SECONDS_A_CLICK = 0.05
 class BotConfig:
     """What bots do; how many there are is a matter of the population."""
 
-    slates: float = assumed(3.0, "mean slates of a visit", Range("1 or more", lambda x: 1 <= x < np.inf))
+    slates: float = assumed(3.0, "mean slates of a visit", Range("1 or more", lambda x: 1 <= x < math.inf))
     click: float = assumed(0.15, "probability to follow a link, each alike", PROBABILITY)
     dwell: float = assumed(0.3, "share of the clicks that report a dwell at all", PROBABILITY)
     dwell_seconds: float = assumed(0.5, "mean of those dwells", POSITIVE)
@@ -32,19 +33,18 @@ class Bots:
         self.config, self.seed = config, seed
 
     def react(self, encounter: Encounter) -> Reaction:
-        config, user, decision = self.config, encounter.user, encounter.decision
-        position = np.arange(encounter.present.shape[1])
-        keys = user[:, None, None], decision[:, None, None], np.arange(3)[:, None], position
-        u = draws.uniform(self.seed, "bot", *keys)  # [B, 3, K]
-        clicked = encounter.present & (u[:, 0] < config.click)
-        happened = np.zeros((len(user), len(KINDS), len(position)), bool)  # [B, F, K]
-        happened[:, IMPRESSION], happened[:, CLICK] = encounter.present, clicked
+        config, present = self.config, encounter.present
+        position, three = luck.numbers(present.shape[1], present.device), luck.numbers(3, present.device)
+        state, leaves = luck.states(self.seed, ("bot", "bot leaves"), encounter.user, encounter.decision)  # [B] each
+        u = luck.uniform(state[:, None, None], three[:, None], position)  # [B, 3, K]
+        clicked = present & (u[:, 0] < config.click)
+        happened = torch.zeros((len(present), len(KINDS), len(position)), dtype=torch.bool, device=present.device)
+        happened[:, IMPRESSION], happened[:, CLICK] = present, clicked  # [B, F, K]
         happened[:, DWELL] = clicked & (u[:, 1] < config.dwell)
-        dwell = np.where(happened[:, DWELL], -config.dwell_seconds * np.log(u[:, 2]), 0.0)
-        begun = SECONDS_A_CLICK * np.cumsum(clicked, 1) + np.cumsum(dwell, 1) - dwell  # [B, K]
-        moment = np.full(happened.shape, 0.02)
+        dwell = torch.where(happened[:, DWELL], -config.dwell_seconds * torch.log(u[:, 2]), 0.0)
+        begun = SECONDS_A_CLICK * clicked.cumsum(1).double() + dwell.cumsum(1) - dwell  # [B, K]
+        moment = torch.full(happened.shape, 0.02, dtype=torch.float64, device=present.device)
         moment[:, CLICK], moment[:, DWELL] = begun, begun + dwell
-        left = draws.uniform(self.seed, "bot leaves", user, decision) < 1.0 / config.slates
+        left = luck.uniform(leaves) < 1.0 / config.slates
         end = begun[:, -1] + dwell[:, -1] + SECONDS_A_CLICK
-        worth = np.zeros(clicked.shape)
-        return Reaction(encounter.present, clicked, worth, dwell.astype(np.float32), happened, moment, left, end)
+        return Reaction(present, clicked, torch.zeros_like(begun), dwell.float(), happened, moment, left, end)

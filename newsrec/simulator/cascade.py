@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import expit, ndtr, ndtri
+import torch
+from scipy.special import ndtri
+from torch import Tensor
 
 from newsrec.events import KINDS
-from newsrec.simulator import draws
+from newsrec.simulator import luck
 from newsrec.simulator.parameters import BETWEEN, NOT_NEGATIVE, POSITIVE, PROBABILITY, assumed, refuse_impossible
 from newsrec.simulator.response import (
     CLICK,
@@ -63,44 +64,46 @@ class Cascade:
     def __init__(self, config: CascadeConfig, seed: int) -> None:
         self.config, self.seed = config, seed
 
-    def chance(self, encounter: Encounter) -> np.ndarray:
+    def chance(self, encounter: Encounter) -> Tensor:
         config = self.config
         appeal = config.interest * encounter.match + config.quality * encounter.quality
         appeal += config.clickbait * encounter.clickbait + config.freshness * encounter.freshness
-        personal = config.threshold_spread * draws.normal(self.seed, "reading threshold", encounter.reader)
-        threshold = config.threshold + personal[:, None] + config.repetition * encounter.repetition
-        return np.where(encounter.known, 0.0, ndtr(appeal - threshold))
+        (state,) = luck.states(self.seed, ("reading threshold",), encounter.reader)  # [B]
+        personal = config.threshold_spread * luck.normal(state)
+        threshold = config.threshold + personal[:, None] + config.repetition * encounter.repetition.double()
+        return torch.special.ndtr(appeal - threshold).masked_fill_(encounter.known, 0.0)
 
-    def worth(self, encounter: Encounter) -> np.ndarray:
+    def worth(self, encounter: Encounter) -> Tensor:
         config = self.config
         more = config.substance_interest * encounter.match + config.substance_quality * encounter.quality
-        return ndtr(ndtri(config.substance) + more) * np.exp(-config.disappointment * encounter.disappointment)
+        substance = torch.special.ndtr(float(ndtri(config.substance)) + more)
+        return substance * torch.exp(-config.disappointment * encounter.disappointment)
 
     def react(self, encounter: Encounter) -> Reaction:
-        config, seed, user, decision = self.config, self.seed, encounter.user, encounter.decision
-        present, chance, worth = encounter.present, self.chance(encounter), self.worth(encounter)
-        position = np.arange(present.shape[1])
-        u = draws.uniform(
-            seed, "descent", user[:, None, None], decision[:, None, None], np.arange(3)[:, None], position
-        )
+        config, present = self.config, encounter.present
+        chance, worth = self.chance(encounter), self.worth(encounter)
+        position = luck.numbers(present.shape[1], present.device)
+        purposes = "descent", "stretch", "another slate"
+        descent, stretch, another = luck.states(self.seed, purposes, encounter.user, encounter.decision)  # [B] each
+        u = luck.uniform(descent[:, None, None], luck.numbers(3, present.device)[:, None], position)  # [B, 3, K]
         finds = u[:, 0] < chance  # [B, K] crosses the threshold, if examined
-        skips = position - np.maximum.accumulate(np.where(finds, position, -1), 1)  # in a row, up to this one
-        patient = config.persistence * (1.0 - config.weariness) ** (skips - 1.0)
-        goes_on = u[:, 1] < np.where(finds, 1.0 - config.satiation * worth, patient)
-        examined = present.copy()
-        examined[:, 1:] &= np.logical_and.accumulate(goes_on[:, :-1], 1)
+        skips = position - torch.where(finds, position, -1).cummax(1).values  # in a row, up to this one
+        patient = config.persistence * (1.0 - config.weariness) ** (skips.double() - 1.0)
+        goes_on = u[:, 1] < torch.where(finds, 1.0 - config.satiation * worth, patient)
+        examined = present.clone()
+        examined[:, 1:] &= goes_on[:, :-1].cumprod(1).bool()
         clicked = examined & finds
         hidden = examined & ~finds & (u[:, 2] < config.hide * (1.0 - chance) ** 2)
 
-        row, at = np.nonzero(clicked)  # [R]
-        v = draws.uniform(seed, "stretch", user[row], decision[row], at, np.arange(4)[:, None])  # [4, R]
+        row, at = clicked.nonzero(as_tuple=True)  # [R]
+        v = luck.uniform(stretch[row], at, luck.numbers(4, at.device)[:, None])  # [4, R]
         value = worth[row, at]
         scale = config.fleeting_seconds + (config.engaged_seconds - config.fleeting_seconds) * value
-        whole = np.minimum(encounter.words[row, at] / config.words_per_second, config.dwell_cap_seconds)
-        dwell = np.zeros(clicked.shape)
-        dwell[row, at] = np.minimum(scale * (-np.log(v[0])) ** (1.0 / config.dwell_shape), whole)
-        happened = np.zeros((len(user), len(KINDS), len(position)), bool)  # [B, F, K]
-        happened[:, IMPRESSION], happened[:, HIDE] = present, hidden
+        whole = (encounter.words[row, at] / config.words_per_second).clamp_(max=config.dwell_cap_seconds)
+        dwell = torch.zeros_like(worth)
+        dwell[row, at] = torch.minimum(scale * (-torch.log(v[0])) ** (1.0 / config.dwell_shape), whole)
+        happened = torch.zeros((len(present), len(KINDS), len(position)), dtype=torch.bool, device=present.device)
+        happened[:, IMPRESSION], happened[:, HIDE] = present, hidden  # [B, F, K]
         happened[:, CLICK] = happened[:, DWELL] = clicked
         for kind, probability, drawn in (
             (LIKE, config.like, v[1]),
@@ -109,17 +112,18 @@ class Cascade:
         ):
             happened[row, kind, at] = drawn < probability * value**2
 
-        begun = config.glance_seconds * np.cumsum(examined, 1) + np.cumsum(dwell, 1) - dwell  # [B, K]
+        begun = config.glance_seconds * examined.cumsum(1).double() + dwell.cumsum(1) - dwell  # [B, K]
         end = begun[:, -1] + dwell[:, -1] + 0.8
-        moment = np.full(happened.shape, 0.2)
+        moment = torch.full(happened.shape, 0.2, dtype=torch.float64, device=present.device)
         for kind, share in ((CLICK, 0.0), (LIKE, 0.5), (SHARE, 0.75), (COMMENT, 0.85), (DWELL, 1.0)):
             moment[:, kind] = begun + share * dwell
         moment[:, HIDE], moment[:, LEAVE] = begun + 0.4, end[:, None]
 
-        last = np.maximum(examined.sum(1) - 1, 0)
-        at_last = np.arange(len(user)), last
+        last = (examined.sum(1) - 1).clamp_(min=0)
+        at_last = torch.arange(len(present), device=present.device), last
         saw_all = goes_on[at_last] & (last == present.sum(1) - 1)
-        exponent = np.where(saw_all, 1.0 / config.haste, np.where(clicked[at_last], 1.0, config.haste))
-        left = draws.uniform(seed, "another slate", user, decision) >= expit(encounter.patience) ** exponent
+        exponent = torch.full_like(end, config.haste).masked_fill_(clicked[at_last], 1.0)
+        exponent.masked_fill_(saw_all, 1.0 / config.haste)
+        left = luck.uniform(another) >= torch.sigmoid(encounter.patience) ** exponent
         happened[:, LEAVE, 0] = left
-        return Reaction(examined, clicked, worth, dwell.astype(np.float32), happened, moment, left, end)
+        return Reaction(examined, clicked, worth, dwell.float(), happened, moment, left, end)

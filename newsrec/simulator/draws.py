@@ -10,15 +10,15 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtri
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+KEY_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+FIRST_FACTOR, SECOND_FACTOR = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def bits(seed: int, purpose: str, *keys: np.ndarray) -> np.ndarray:
     """uint64, one for each combination of ``keys`` (integer arrays, 0 or more, that broadcast)."""
-    state = np.full(1, _start(seed, purpose), np.uint64)
+    state = np.full(1, start(seed, purpose), np.uint64)
     for key in keys:
-        state = _mix(state + (np.asarray(key).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+        state = _mix(state + (np.asarray(key).astype(np.uint64) + np.uint64(1)) * KEY_FACTOR)
     return state
 
 
@@ -39,17 +39,18 @@ def permuted(seed: int, purpose: str, number: np.ndarray, width: int) -> np.ndar
     """
     mask, half = np.uint64(2**width - 1), np.uint64(width // 2)
     state = (number.astype(np.uint64) + bits(seed, purpose)) & mask
-    for factor in (_FIRST, _SECOND, _GOLDEN):
+    for factor in (FIRST_FACTOR, SECOND_FACTOR, KEY_FACTOR):
         state = (state ^ (state >> half)) * factor & mask
     return (state ^ (state >> half)).astype(np.int64)
 
 
 @lru_cache(maxsize=1_024)
-def _start(seed: int, purpose: str) -> int:
+def start(seed: int, purpose: str) -> int:
+    """The hash of a purpose before any key, below 2 ** 64."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "little")
 
 
 def _mix(state: np.ndarray) -> np.ndarray:
-    state = (state ^ (state >> np.uint64(30))) * _FIRST
-    state = (state ^ (state >> np.uint64(27))) * _SECOND
+    state = (state ^ (state >> np.uint64(30))) * FIRST_FACTOR
+    state = (state ^ (state >> np.uint64(27))) * SECOND_FACTOR
     return state ^ (state >> np.uint64(31))

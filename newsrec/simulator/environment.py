@@ -72,15 +72,15 @@ class ReaderEpisodes:
     ) -> None:
         crowd = crowd or simulate(config)
         self.config, self.reward = config, reward or RewardConfig()
-        self.coming = np.flatnonzero(World(config).next_time < config.end_time)
+        self.coming = World(config).due(config.end_time)
         """The readers of the world who come at all within the days."""
         if not len(self.coming):
             raise ValueError(f"none of {config.readers} readers comes within {config.days} days, expected one or more")
         self.world = World(replace(config, readers=rows))
         self.crowd = Crowd(crowd, self.world.newsroom.table["article_id"].combine_chunks())
         self.shortlist = Shortlist(self.world, crowd.articles, trained_on)
-        world = self.world
-        self.features = ReaderFeatures(world.user, world.population.utc_offset, world.newsroom.key)
+        self._offset = np.zeros(rows, np.int64)  # minutes east of UTC; the features see it change
+        self.features = ReaderFeatures(np.zeros(rows, np.int64), self._offset, self.world.newsroom.key)
         self._now = np.zeros(rows, np.int64)
         self.candidates = np.full((rows, config.candidates), -1, np.int32)
         """What each row's scores are of: articles, -1 behind the end."""
@@ -90,6 +90,7 @@ class ReaderEpisodes:
     def begin(self, rows: np.ndarray, numbers: np.ndarray) -> Info:
         reader = self.coming[numbers % len(self.coming)]
         self.world.begin(rows, reader)
+        self._offset[rows] = self.world.population.utc_offset.cpu().numpy()[rows]
         self.features.forget(rows)
         self._look(rows)
         return {"reader": reader, "time": self._now[rows]}
@@ -97,20 +98,21 @@ class ReaderEpisodes:
     def act(self, rows: np.ndarray, actions: np.ndarray) -> Outcome:
         candidates = self.candidates[rows]
         slate, there = shown(rows, actions, candidates >= 0, self.config.slate_size)  # [B, K]
-        before = self.world.next_time[rows]
+        before = self.world.requests(rows).time
         articles = np.where(there, np.take_along_axis(candidates, slate, 1), -1)
         feedback = self.world.respond(rows, articles)
         self.features.expect(feedback)
         amounts = _amounts(feedback, rows, slate.shape[1])  # [B, K, F]
         self._look(rows)
-        censored = self.world.next_time[rows] >= self.config.end_time
+        asked = self.world.requests(rows)
+        censored = asked.time >= self.config.end_time
         hours = (self._now[rows] - before) / HOUR
         return Outcome(
             reward=engagement(amounts, self.reward).sum(1, dtype=np.float64),
             terminated=np.zeros(len(rows), bool),
             truncated=censored,
             info={
-                "reader": self.world.number[rows],
+                "reader": self.world.number.cpu().numpy()[rows],
                 "time": self._now[rows],
                 "slate": slate,
                 "slate_mask": there,
@@ -124,8 +126,8 @@ class ReaderEpisodes:
     def observe(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The fields of State and Candidates by name, padded; masks as 0 and 1."""
         now, candidates, catalogue = self._now[rows], self.candidates[rows], self.shortlist.catalogue
-        known = self.features.at(rows, self.world.user[rows], now)
-        state = transitions.state(known, now, self.world.population.utc_offset[rows], catalogue)
+        known = self.features.at(rows, self.world.requests(rows).user, now)
+        state = transitions.state(known, now, self._offset[rows], catalogue)
         counts, as_of = self.crowd.counts(candidates, now)
         of_candidates = transitions.candidates(self.shortlist.rows(candidates), counts, as_of, now, catalogue)
         fields = {name: tensor.numpy() for name, tensor in (state._asdict() | of_candidates._asdict()).items()}
@@ -136,8 +138,9 @@ class ReaderEpisodes:
 
     def _look(self, rows: np.ndarray) -> None:
         """Go on to the next request of each of ``rows``, or to the end of the days."""
-        self._now[rows] = np.minimum(self.world.next_time[rows], self.config.end_time)
-        known = self.features.at(rows, self.world.user[rows], self._now[rows])
+        asked = self.world.requests(rows)
+        self._now[rows] = np.minimum(asked.time, self.config.end_time)
+        known = self.features.at(rows, asked.user, self._now[rows])
         self.candidates[rows] = self.shortlist.candidates(self.shortlist.read(known), self._now[rows])
 
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+import torch
+from torch import Tensor
 
-from newsrec.simulator import draws
+from newsrec.simulator import luck
 from newsrec.simulator.parameters import BETWEEN, POSITIVE, SHARE, assumed, refuse_impossible
 from newsrec.simulator.returns import Absence
 from newsrec.simulator.rhythm import Rhythm
@@ -31,20 +32,22 @@ class Hazard:
         self.config, self.elasticity, self.rhythm, self.seed = config, elasticity, rhythm, seed
         self.rest = config.neutral
 
-    def learned(self, level: np.ndarray, hours: np.ndarray, worth: np.ndarray, read: np.ndarray) -> np.ndarray:
+    def learned(self, level: Tensor, hours: Tensor, worth: Tensor, read: Tensor) -> Tensor:
         config = self.config
-        leaked = config.neutral + (level - config.neutral) * np.exp2(-hours / config.leak_hours)
+        leaked = config.neutral + (level - config.neutral) * torch.exp2(-hours / config.leak_hours)
         reads = read.sum(-1)
-        value = np.where(reads > 0, (worth * read).sum(-1) / np.maximum(reads, 1), config.empty_value)
-        weight = np.where(reads > 0, 1.0 - (1.0 - config.read_weight) ** reads, config.empty_weight)
+        some = reads > 0
+        value = torch.where(some, (worth * read).sum(-1) / reads.clamp(min=1), config.empty_value)
+        weight = torch.where(some, 1.0 - (1.0 - config.read_weight) ** reads.double(), config.empty_weight)
         return leaked + weight * (value - leaked)
 
-    def log_factor(self, level: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    def log_factor(self, level: Tensor, hours: Tensor) -> Tensor:
         """The same at all ``hours``: satisfaction stays as it was when the reader left."""
-        return self.elasticity * np.log(level / self.config.neutral)
+        return self.elasticity * torch.log(level / self.config.neutral)
 
-    def next_visit(self, absence: Absence) -> np.ndarray:
-        exponential = -np.log(draws.uniform(self.seed, "return", absence.user, absence.visit))
+    def next_visit(self, absence: Absence) -> Tensor:
+        (state,) = luck.states(self.seed, ("return",), absence.user, absence.visit)  # [B]
+        exponential = -torch.log(luck.uniform(state))
         hazard = self.rhythm.population.visits_per_hour[absence.reader]
-        hazard = hazard * np.exp(self.log_factor(absence.level, np.zeros(1)))
+        hazard = hazard * torch.exp(self.log_factor(absence.level, torch.zeros_like(absence.level)))
         return self.rhythm.after(absence.reader, absence.start, exponential / hazard)

@@ -1,21 +1,30 @@
 """Under which number the site knows a reader, and the ids of the log. Who is behind a number is not in it."""
 
+from typing import overload
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from torch import Tensor
 
-from newsrec.simulator import draws
+from newsrec.simulator import draws, luck
 
 READER_BITS, CLEARING_BITS = 28, 16
 USER_DIGITS = 14  # 2 ** 44 numbers
 
 
-def user_number(seed: int, reader: np.ndarray, clearings: np.ndarray) -> np.ndarray:
+@overload
+def user_number(seed: int, reader: np.ndarray, clearings: np.ndarray) -> np.ndarray: ...
+@overload
+def user_number(seed: int, reader: Tensor, clearings: Tensor) -> Tensor: ...
+def user_number(seed: int, reader: np.ndarray | Tensor, clearings: np.ndarray | Tensor) -> np.ndarray | Tensor:
     """int64 in [0, 2 ** 44): the user that ``reader`` (below 2 ** 28) is to the site after so many cleared cookies.
 
     No two are alike, and none tells of another.
     """
-    number = reader.astype(np.int64) << CLEARING_BITS | clearings % 2**CLEARING_BITS
+    number = (reader << CLEARING_BITS) + clearings % 2**CLEARING_BITS
+    if isinstance(number, Tensor):
+        return luck.permuted(seed, "user", number, READER_BITS + CLEARING_BITS)
     return draws.permuted(seed, "user", number, READER_BITS + CLEARING_BITS)
 
 

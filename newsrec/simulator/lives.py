@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from newsrec.encoders.text import embed_articles
 from newsrec.features import DAY
@@ -35,25 +36,30 @@ class Lives(NamedTuple):
     shown: np.ndarray  # [A] int64, how often each article of the newsroom was shown
 
 
-def live(config: SimulationConfig, act: Act) -> Lives:
-    """The lives of the readers of ``config`` if ``act``, which knows the truth, chooses their slates.
+def live(config: SimulationConfig, act: Act, device: torch.device | str = "cpu") -> Lives:
+    """The lives of the readers of ``config``, on ``device``, if ``act``, which knows the truth, chooses their slates.
 
     Nobody influences anybody else here, so all readers ask at once, again and again, until their days are over.
     """
-    world = World(config)
+    world = World(config, device=device)
     tally = _Tally(world)
-    while len(due := np.flatnonzero(world.next_time < config.end_time)):
-        now, visit = world.next_time[due], (world.user[due], world.visit[due])
-        tally.add(due, now, visit, world.respond(due, act(world, due)))
+    while len(due := world.due(config.end_time)):
+        asked = world.requests(due)
+        tally.add(due, asked.time, (asked.user, asked.visit), world.respond(due, act(world, due)))
     return tally.lives()
 
 
-def live_under(config: SimulationConfig, actor: Actor, progress: Callable[[int, int], None] | None = None) -> Lives:
+def live_under(
+    config: SimulationConfig,
+    actor: Actor,
+    progress: Callable[[int, int], None] | None = None,
+    device: torch.device | str = "cpu",
+) -> Lives:
     """The lives of the readers of ``config`` if ``actor``, which knows what a site knows, chooses their slates.
 
-    ``progress`` is called with the days done and their number.
+    ``progress`` is called with the days done and their number. The readers live on ``device``.
     """
-    world = World(config)
+    world = World(config, device=device)
     tally = _Tally(world)
     for moment, made in spans(world, embed_articles(world.newsroom.table), actor):
         for decision, feedback in made:

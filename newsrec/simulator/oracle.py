@@ -19,13 +19,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from newsrec.features import HOUR
 from newsrec.simulator import draws
 from newsrec.simulator.response import Encounter
 from newsrec.simulator.world import World
 
-Score = Callable[[World, np.ndarray, Encounter], np.ndarray]
+Score = Callable[[World, np.ndarray, Encounter], Tensor]
 """World, readers [B] and what C articles are to them -> [B, C]."""
 Act = Callable[[World, np.ndarray], np.ndarray]
 """World and readers [B] (each once) -> their slates at their next moment, [B, K] int32 rows of articles, -1 behind."""
@@ -41,9 +43,10 @@ class Ranking:
 
     def __call__(self, world: World, readers: np.ndarray) -> np.ndarray:
         articles = shelf(world, readers)  # [B, C]
-        score = self.score(world, readers, world.encounter(readers, articles))  # [B, C]
+        score = self.score(world, readers, world.encounter(readers, articles)).cpu().numpy()  # [B, C]
         if self.noise:
-            key = world.user[readers, None], world.decision[readers, None], articles + 1
+            asked = world.requests(readers)
+            key = asked.user[:, None], asked.decision[:, None], articles + 1
             score = score - self.noise * np.log(-np.log(draws.uniform(world.config.seed, "slate of an oracle", *key)))
         best = np.argsort(np.where(articles >= 0, -score, np.inf), 1, kind="stable")
         return np.take_along_axis(articles, best[:, : world.config.slate_size], 1)
@@ -51,26 +54,27 @@ class Ranking:
 
 def shelf(world: World, readers: np.ndarray) -> np.ndarray:
     """[B, C] int32: the newest articles that are alive at the next moment of ``readers`` [B], -1 behind the last."""
-    published, now = world.newsroom.published, world.next_time[readers]
+    published, now = world.newsroom.published, world.requests(readers).time
     oldest = np.searchsorted(published, now - int(world.config.newsroom.shelf_life_hours * HOUR), side="right")
     newest = np.searchsorted(published, now, side="right") - 1
     article = newest[:, None] - np.arange(world.config.candidates)  # [B, C]
     return np.where(article >= oldest[:, None], article, -1).astype(np.int32)
 
 
-def click_chance(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarray:
+def click_chance(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     """[B, C] probability of a click, if examined."""
     return world.response.chance(faced)
 
 
-def hazard_gain(world: World, readers: np.ndarray, faced: Encounter) -> np.ndarray:
+def hazard_gain(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     """[B, C] what showing each article adds to the log hazard of the next visit, if examined."""
     worth = world.response.worth(faced)[..., None]  # [B, C, 1], slates of one
-    level = world.level[readers, None]  # [B, 1]
-    hours = (world.next_time - world.level_at)[readers, None] / HOUR  # [B, 1]
+    rows = torch.from_numpy(readers).to(world.on)
+    level = world.level[rows, None]  # [B, 1]
+    hours = (world.next_time - world.level_at)[rows, None].double() / HOUR  # [B, 1]
     read, unread = (
-        world.returns.log_factor(world.returns.learned(level, hours, worth, np.full(worth.shape, is_read)), np.zeros(1))
-        for is_read in (True, False)
+        world.returns.log_factor(world.returns.learned(level, hours, worth, is_read), torch.zeros_like(level))
+        for is_read in (torch.ones_like(worth, dtype=torch.bool), torch.zeros_like(worth, dtype=torch.bool))
     )  # [B, C] each
     return world.response.chance(faced) * (read - unread)
 

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from newsrec.features import DAY, HOUR
 from newsrec.simulator import draws
 from newsrec.simulator.articles import TOPIC_NAMES
 from newsrec.simulator.parameters import BETWEEN, NOT_NEGATIVE, POSITIVE, PROBABILITY, assumed, refuse_impossible
 
+CPU = torch.device("cpu")
 WEEK_HOURS = 168
 PLACES = (("en-US", -300), ("en-US", -480), ("en-GB", 0), ("en-GB", 0), ("en-ZA", 120), ("en-IN", 330))
 """Locale and minutes east of UTC; each is as likely as the others."""
@@ -53,25 +56,25 @@ class PopulationConfig:
 class Population(NamedTuple):
     """N readers; T topics."""
 
-    interests: np.ndarray  # [N, T] float32, those that last
-    visits_per_hour: np.ndarray  # [N] float64, at neutral satisfaction
-    habit: np.ndarray  # [N] int64, row of HABITS, NO_HABIT for a bot
-    shift: np.ndarray  # [N] int64, microseconds that the reader's rhythm runs late
-    patience: np.ndarray  # [N] float64, logit
-    place: np.ndarray  # [N] int64, row of PLACES
-    utc_offset: np.ndarray  # [N] int64, minutes
-    device: np.ndarray  # [N] int64, the one that the reader mostly uses, row of DEVICES
-    clearing: np.ndarray  # [N] float32, probability of cleared cookies before a visit
-    bot: np.ndarray  # [N] bool
+    interests: Tensor  # [N, T] float32, those that last
+    visits_per_hour: Tensor  # [N] float64, at neutral satisfaction
+    habit: Tensor  # [N] int64, row of HABITS, NO_HABIT for a bot
+    shift: Tensor  # [N] int64, microseconds that the reader's rhythm runs late
+    patience: Tensor  # [N] float64, logit
+    place: Tensor  # [N] int64, row of PLACES
+    utc_offset: Tensor  # [N] int64, minutes
+    device: Tensor  # [N] int64, the one that the reader mostly uses, row of DEVICES
+    clearing: Tensor  # [N] float32, probability of cleared cookies before a visit
+    bot: Tensor  # [N] bool
 
-    def rhythm_clock(self, readers: np.ndarray, time: np.ndarray) -> np.ndarray:
+    def rhythm_clock(self, readers: Tensor, time: Tensor) -> Tensor:
         """Hours into the reader's own week (Monday midnight is 0), shifted by their rhythm: [B] float64 in [0, 168)."""
         local = time + self.utc_offset[readers] * 60_000_000 - self.shift[readers] + 3 * DAY  # 1970 began on a Thursday
-        return local % (7 * DAY) / HOUR
+        return (local % (7 * DAY)).double() / HOUR
 
 
-def settle(config: PopulationConfig, n: np.ndarray, seed: int) -> Population:
-    """The readers with the numbers ``n`` [N]. A reader's traits depend on nobody else."""
+def settle(config: PopulationConfig, n: np.ndarray, seed: int, device: torch.device = CPU) -> Population:
+    """The readers with the numbers ``n`` [N], on ``device``. A reader's traits depend on nobody else."""
     topic = np.arange(len(TOPIC_NAMES))
     appeal = config.topic_appeal_spread * draws.normal(seed, "topic appeal", topic)  # [T]
     own = config.interest_spread * draws.normal(seed, "interests", n[:, None], topic)  # [N, T]
@@ -81,18 +84,19 @@ def settle(config: PopulationConfig, n: np.ndarray, seed: int) -> Population:
     shift = config.rhythm_shift_hours * HOUR * draws.normal(seed, "rhythm shift", n)
     bot = draws.uniform(seed, "bot", n) < config.bots
     clears = draws.uniform(seed, "clears cookies", n) < config.cookie_clearers
-    return Population(
-        interests=(appeal + own).astype(np.float32),
-        visits_per_hour=np.where(bot, config.bot_visits_per_day, config.visits_per_day * activity) / 24.0,
-        habit=np.where(bot, NO_HABIT, _pick(draws.uniform(seed, "habit", n), np.ones(len(HABITS)))),
-        shift=shift.astype(np.int64),
-        patience=patience + config.patience_spread * draws.normal(seed, "patience", n),
-        place=place,
-        utc_offset=np.array([minutes for _, minutes in PLACES])[place],
-        device=_pick(draws.uniform(seed, "device", n), DEVICE_SHARE),
-        clearing=np.where(clears & ~bot, config.cookie_clearing, 0.0).astype(np.float32),
-        bot=bot,
-    )
+    columns = {
+        "interests": (appeal + own).astype(np.float32),
+        "visits_per_hour": np.where(bot, config.bot_visits_per_day, config.visits_per_day * activity) / 24.0,
+        "habit": np.where(bot, NO_HABIT, _pick(draws.uniform(seed, "habit", n), np.ones(len(HABITS)))),
+        "shift": shift.astype(np.int64),
+        "patience": patience + config.patience_spread * draws.normal(seed, "patience", n),
+        "place": place,
+        "utc_offset": np.array([minutes for _, minutes in PLACES])[place],
+        "device": _pick(draws.uniform(seed, "device", n), DEVICE_SHARE),
+        "clearing": np.where(clears & ~bot, config.cookie_clearing, 0.0).astype(np.float32),
+        "bot": bot,
+    }
+    return Population(**{name: torch.from_numpy(column).to(device) for name, column in columns.items()})
 
 
 def habit_table() -> np.ndarray:

@@ -25,8 +25,10 @@ class Recommender(Protocol):
     span: int
     """Microseconds, a part of a day, within which readers do not influence each other."""
 
-    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor | None]:
+    def offer(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor | None]:
         """Candidates [B, C] (articles, -1 behind the end) and scores [B, C] for ``readers`` [B] at ``now`` [B].
+
+        ``user`` [B] is who each of them is to the site.
 
         No scores: all alike.
         """
@@ -44,10 +46,10 @@ class Uniform:
     span = DAY
 
     def __init__(self, world: World, articles: pa.Table) -> None:
-        self._world, self._shortlist, self._reads = world, Shortlist(world, articles, None), ReadingList(world.user)
+        self._shortlist, self._reads = Shortlist(world, articles, None), ReadingList(world.user.cpu().numpy())
 
-    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, None]:
-        return self._shortlist.candidates(self._reads.at(readers, self._world.user[readers], now), now), None
+    def offer(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, None]:
+        return self._shortlist.candidates(self._reads.at(readers, user, now), now), None
 
     def expect(self, feedback: Feedback) -> None:
         self._reads.expect(feedback)
@@ -65,15 +67,16 @@ class Informed:
     span = HOUR
 
     def __init__(self, world: World, articles: pa.Table, policy: Policy, trained_on: Catalogue | None) -> None:
-        self._world, self._policy, self._shortlist = world, policy, Shortlist(world, articles, trained_on)
-        offset, hour = world.population.utc_offset, world.config.start_time // HOUR
-        self._features = LiveFeatures(world.user, offset, world.newsroom.key, hour)
+        self._policy, self._together = policy, world.config.batch_size
+        self._shortlist = Shortlist(world, articles, trained_on)
+        self._offset, hour = world.population.utc_offset.cpu().numpy(), world.config.start_time // HOUR
+        self._features = LiveFeatures(world.user.cpu().numpy(), self._offset, world.newsroom.key, hour)
 
-    def offer(self, readers: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
-        known = self._features.at(readers, self._world.user[readers], now)
+    def offer(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        known = self._features.at(readers, user, now)
         candidates = self._shortlist.candidates(self._shortlist.read(known), now)
         scores = torch.empty(candidates.shape)
-        for part in np.array_split(np.arange(len(readers)), -(-len(readers) // self._world.config.batch_size)):
+        for part in np.array_split(np.arange(len(readers)), -(-len(readers) // self._together)):
             scores[part] = self._scores(readers[part], known.take(part), candidates[part], now[part])
         return candidates, scores
 
@@ -84,7 +87,7 @@ class Informed:
         self._features.next_hour()
 
     def _scores(self, readers: np.ndarray, known: Readers, candidates: np.ndarray, now: np.ndarray) -> Tensor:
-        offset, rows = self._world.population.utc_offset[readers], self._shortlist.rows(candidates)
+        offset, rows = self._offset[readers], self._shortlist.rows(candidates)
         as_of, catalogue = np.full(candidates.shape, self._features.hour * HOUR), self._shortlist.catalogue
         with torch.inference_mode():
             return self._policy.scores(

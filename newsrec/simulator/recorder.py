@@ -32,7 +32,8 @@ class Recorder:
     """Collects the decisions of one world and what followed, and hands them out from time to time."""
 
     def __init__(self, world: World, policy_name: str) -> None:
-        self._config, self._population = world.config, world.population
+        self._config = world.config
+        self._place, self._utc_offset = (x.cpu().numpy() for x in (world.population.place, world.population.utc_offset))
         self._article_ids = world.newsroom.table["article_id"].combine_chunks()
         self._policy_name = policy_name
         self._decisions: list[Decision] = []
@@ -62,8 +63,8 @@ class Recorder:
         context = {
             "device": pa.array(DEVICES).take(pa.array(d.device)),
             "surface": _constant("front", d.reader),
-            "locale": pa.array([locale for locale, _ in PLACES]).take(pa.array(self._population.place[d.reader])),
-            "utc_offset_minutes": pa.array(self._population.utc_offset[d.reader], pa.int16()),
+            "locale": pa.array([locale for locale, _ in PLACES]).take(pa.array(self._place[d.reader])),
+            "utc_offset_minutes": pa.array(self._utc_offset[d.reader], pa.int16()),
         }
         seed = self._config.seed
         columns = {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from newsrec.events import KINDS
 from newsrec.features import SESSION_GAP_MINUTES
@@ -20,21 +21,21 @@ WITHIN_A_SESSION = Range(
 class Encounter(NamedTuple):
     """B readers, each with K articles in front of them: [B, K] but for the first four, [B]."""
 
-    reader: np.ndarray  # int64, their numbers
-    user: np.ndarray  # int64, with the next the key of what is drawn
-    decision: np.ndarray  # int64
-    patience: np.ndarray  # logit
-    present: np.ndarray  # bool, False behind the slate's end
-    match: np.ndarray  # of the reader's interests, as they are now, with the article's topics
-    quality: np.ndarray
-    clickbait: np.ndarray  # what the title promises too much
-    disappointment: np.ndarray  # what of that costs the read its worth
-    freshness: np.ndarray  # 1 at publication, towards 0
-    words: np.ndarray  # length of the body
-    repetition: np.ndarray  # int64, times that the reader examined it lately
-    known: np.ndarray  # bool, read lately
+    reader: Tensor  # int64, their numbers
+    user: Tensor  # int64, with the next the key of what is drawn
+    decision: Tensor  # int64
+    patience: Tensor  # logit
+    present: Tensor  # bool, False behind the slate's end
+    match: Tensor  # of the reader's interests, as they are now, with the article's topics
+    quality: Tensor
+    clickbait: Tensor  # what the title promises too much
+    disappointment: Tensor  # what of that costs the read its worth
+    freshness: Tensor  # 1 at publication, towards 0
+    words: Tensor  # float64, length of the body
+    repetition: Tensor  # int64, times that the reader examined it lately
+    known: Tensor  # bool, read lately
 
-    def take(self, rows: np.ndarray) -> "Encounter":
+    def take(self, rows: Tensor) -> "Encounter":
         """The readers at ``rows``, numbers or a mask."""
         return Encounter(*(column[rows] for column in self))
 
@@ -42,23 +43,23 @@ class Encounter(NamedTuple):
 class Reaction(NamedTuple):
     """What B readers did: [B, K] but for the last two, [B]. Times in seconds after the slate appeared."""
 
-    examined: np.ndarray  # bool
-    clicked: np.ndarray  # bool
-    worth: np.ndarray  # of a read, in (0, 1)
-    dwell: np.ndarray  # float32, seconds; meaningful where clicked
-    happened: np.ndarray  # [B, F, K] bool, by kind
-    moment: np.ndarray  # [B, F, K]
-    left: np.ndarray  # bool, True where the visit ends
-    end: np.ndarray  # when the reader is done with the slate
+    examined: Tensor  # bool
+    clicked: Tensor  # bool
+    worth: Tensor  # of a read, in (0, 1)
+    dwell: Tensor  # float32, seconds; meaningful where clicked
+    happened: Tensor  # [B, F, K] bool, by kind
+    moment: Tensor  # [B, F, K]
+    left: Tensor  # bool, True where the visit ends
+    end: Tensor  # when the reader is done with the slate
 
 
 class ResponseFamily(Protocol):
     """One law of what readers do with a slate. Families share no code but this."""
 
-    def chance(self, encounter: Encounter) -> np.ndarray:
+    def chance(self, encounter: Encounter) -> Tensor:
         """[B, K] probability of a click, if examined."""
 
-    def worth(self, encounter: Encounter) -> np.ndarray:
+    def worth(self, encounter: Encounter) -> Tensor:
         """[B, K] what a read would be worth, in (0, 1)."""
 
     def react(self, encounter: Encounter) -> Reaction:
@@ -66,7 +67,10 @@ class ResponseFamily(Protocol):
 
 
 class Feedback(NamedTuple):
-    """M events; article is -1 for a leave, dwell is NaN for all kinds but dwell."""
+    """M events as the site is told of them, in main memory.
+
+    The article is -1 for a leave, dwell is NaN for all kinds but dwell.
+    """
 
     reader: np.ndarray  # [M] int64, row of the world
     user: np.ndarray  # [M] int64, who that is to the site

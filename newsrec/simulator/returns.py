@@ -2,18 +2,18 @@
 
 from typing import NamedTuple, Protocol
 
-import numpy as np
+from torch import Tensor
 
 
 class Absence(NamedTuple):
     """B readers who have just left, all [B]."""
 
-    reader: np.ndarray  # int64, row of the world
-    user: np.ndarray  # int64, with the next the key of what is drawn
-    visit: np.ndarray  # int64
-    level: np.ndarray  # what earlier reads have made of the reader, as it was at ``since``
-    since: np.ndarray  # int64, microseconds
-    start: np.ndarray  # int64, microseconds: no new visit begins earlier
+    reader: Tensor  # int64, row of the world
+    user: Tensor  # int64, with the next the key of what is drawn
+    visit: Tensor  # int64
+    level: Tensor  # what earlier reads have made of the reader, as it was at ``since``
+    since: Tensor  # int64, microseconds
+    start: Tensor  # int64, microseconds: no new visit begins earlier
 
 
 class ReturnFamily(Protocol):
@@ -22,11 +22,11 @@ class ReturnFamily(Protocol):
     rest: float
     """The level of a new reader and of one who has forgotten all."""
 
-    def learned(self, level: np.ndarray, hours: np.ndarray, worth: np.ndarray, read: np.ndarray) -> np.ndarray:
+    def learned(self, level: Tensor, hours: Tensor, worth: Tensor, read: Tensor) -> Tensor:
         """[...] the level after a slate, ``hours`` [...] after it was ``level`` [...]; worth and read are [..., K]."""
 
-    def log_factor(self, level: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    def log_factor(self, level: Tensor, hours: Tensor) -> Tensor:
         """[...] what a ``level`` adds to the log of the hazard of a visit ``hours`` later; 0 at rest."""
 
-    def next_visit(self, absence: Absence) -> np.ndarray:
+    def next_visit(self, absence: Absence) -> Tensor:
         """[B] int64, microseconds."""

@@ -47,13 +47,16 @@ RANDOM = Actor()
 
 
 def simulate(
-    config: SimulationConfig, actor: Actor = RANDOM, progress: Callable[[int, int], None] | None = None
+    config: SimulationConfig,
+    actor: Actor = RANDOM,
+    progress: Callable[[int, int], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> EventLog:
     """The valid event log of ``config.days`` in which ``actor`` chose the slates; articles carry embeddings.
 
-    ``progress`` is called with the days done and their number.
+    ``progress`` is called with the days done and their number. The readers live on ``device``.
     """
-    world, days = World(config), []
+    world, days = World(config, device=device), []
     articles = embed_articles(world.newsroom.table)
     for day in play(world, articles, actor):
         days.append(day)
@@ -86,21 +89,21 @@ def spans(world: World, articles: pa.Table, actor: Actor) -> Iterator[tuple[int,
         recommender = Informed(world, articles, actor.policy, actor.trained_on)
     start = world.config.start_time
     for moment in range(start + recommender.span, world.config.end_time + 1, recommender.span):
-        made, due = [], np.flatnonzero(world.next_time < moment)
+        made, due = [], world.due(moment)
         while len(due):
             decision = _decide(world, recommender, actor.slate, due)
             feedback = world.respond(due, decision.slate)
             recommender.expect(feedback)
             made.append((decision, feedback))
-            due = due[world.next_time[due] < moment]
+            due = world.due(moment, due)
         recommender.next_span()
         yield moment, made
 
 
 def _decide(world: World, recommender: Recommender, slate: SlateConfig, readers: np.ndarray) -> Decision:
     """The slates of ``readers`` [B] at their next moment."""
-    config, user, number, now = world.config, world.user[readers], world.decision[readers], world.next_time[readers]
-    candidates, scores = recommender.offer(readers, now)  # [B, C]
+    config, (user, number, visit, now) = world.config, world.requests(readers)
+    candidates, scores = recommender.offer(readers, user, now)  # [B, C]
     size, explores = config.slate_size, 0 if scores is None else config.slate_size
     each = np.arange(config.candidates + explores)
     luck = torch.from_numpy(draws.uniform(config.seed, "slate", user[:, None], number[:, None], each))  # [B, C + ...]
@@ -113,7 +116,7 @@ def _decide(world: World, recommender: Recommender, slate: SlateConfig, readers:
         reader=readers,
         user=user,
         number=number,
-        visit=world.visit[readers],
+        visit=visit,
         time=now,
         device=world.device(readers),
         candidates=candidates,

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from newsrec.features import HOUR
-from newsrec.simulator import draws
+from newsrec.simulator import luck
 from newsrec.simulator.parameters import NOT_NEGATIVE, POSITIVE, SHARE, assumed, refuse_impossible
 from newsrec.simulator.returns import Absence
 from newsrec.simulator.rhythm import LONGEST_GAP_HOURS, Rhythm
@@ -31,31 +32,34 @@ class SelfExciting:
         self.config, self.elasticity, self.rhythm, self.seed = config, elasticity, rhythm, seed
         self.rest = 0.0
 
-    def learned(self, level: np.ndarray, hours: np.ndarray, worth: np.ndarray, read: np.ndarray) -> np.ndarray:
-        pleasure = np.maximum(worth - self.config.threshold, 0.0) / (1.0 - self.config.threshold)
-        calm = 1.0 - level * np.exp2(-hours / self.config.half_life_hours)
-        return 1.0 - calm * np.prod(1.0 - self.config.jump * pleasure * read, -1)
+    def learned(self, level: Tensor, hours: Tensor, worth: Tensor, read: Tensor) -> Tensor:
+        pleasure = (worth - self.config.threshold).clamp_(min=0.0) / (1.0 - self.config.threshold)
+        calm = 1.0 - level * torch.exp2(-hours / self.config.half_life_hours)
+        return 1.0 - calm * (1.0 - self.config.jump * pleasure * read).prod(-1)
 
-    def log_factor(self, level: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        excitement = level * np.exp2(-hours / self.config.half_life_hours)
-        return self.elasticity * np.log1p(self.config.peak * excitement)
+    def log_factor(self, level: Tensor, hours: Tensor) -> Tensor:
+        excitement = level * torch.exp2(-hours / self.config.half_life_hours)
+        return self.elasticity * torch.log1p(self.config.peak * excitement)
 
-    def next_visit(self, absence: Absence) -> np.ndarray:
+    def next_visit(self, absence: Absence) -> Tensor:
         """By thinning (Ogata 1981): proposals from a hazard that bounds the true one until then, most are accepted.
 
         The factor moves monotonically towards 1, so the larger of 1 and its present value bounds it from now on.
         """
-        visit, away, turn = absence.start.copy(), np.arange(len(absence.start)), 0
+        visit, turn = absence.start.clone(), 0
+        away = torch.arange(len(visit), device=visit.device)
+        (state,) = luck.states(self.seed, ("return",), absence.user, absence.visit)  # [B]
+        two = luck.numbers(2, away.device)[:, None]  # [2, 1]
         while len(away):
-            reader, user, number, level, since, start = (column[away] for column in absence)
-            bound = np.maximum(self._factor(level, visit[away] - since), 1.0)
-            u = draws.uniform(self.seed, "return", user, number, np.array([turn]), np.arange(2)[:, None])  # [2, B]
+            reader, _, _, level, since, start = (column[away] for column in absence)
+            bound = self._factor(level, visit[away] - since).clamp_(min=1.0)
+            u = luck.uniform(state[away], torch.full_like(two, turn), two)  # [2, B]
             rate = self.rhythm.population.visits_per_hour[reader] * bound
-            visit[away] = proposed = self.rhythm.after(reader, visit[away], -np.log(u[0]) / rate)
+            visit[away] = proposed = self.rhythm.after(reader, visit[away], -torch.log(u[0]) / rate)
             comes = u[1] * bound < self._factor(level, proposed - since)
             away = away[~comes & (proposed - start < LONGEST_GAP_HOURS * HOUR)]
             turn += 1
         return visit
 
-    def _factor(self, level: np.ndarray, microseconds: np.ndarray) -> np.ndarray:
-        return np.exp(self.log_factor(level, microseconds / HOUR))
+    def _factor(self, level: Tensor, microseconds: Tensor) -> Tensor:
+        return torch.exp(self.log_factor(level, microseconds.double() / HOUR))

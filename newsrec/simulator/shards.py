@@ -24,10 +24,9 @@ from newsrec import events
 from newsrec.config import InvalidConfig
 from newsrec.encoders.text import embed_articles
 from newsrec.events import SCHEMAS
-from newsrec.simulator.articles import Newsroom
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.rollout import RANDOM, Actor, play
-from newsrec.simulator.world import World
+from newsrec.simulator.world import World, found
 
 READERS_TOGETHER = 5_000
 """Most readers of a shard."""
@@ -69,13 +68,15 @@ def write(
     actor: Actor = RANDOM,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> Written:
     """Write the log of ``config`` in which ``actor`` chose the slates as the folder ``directory``, whole or not at all.
 
     Each of up to ``workers`` processes holds the readers of one shard and a row group at a time. ``progress`` is called
-    with the days done, each shard's own, and their number. Raises InvalidConfig for a log without any decision,
-    FileExistsError as ``events.write``, and ChildProcessError where a process ends too early.
+    with the days done, each shard's own, and their number. The readers live on ``device``. Raises InvalidConfig for a
+    log without any decision, FileExistsError as ``events.write``, and ChildProcessError where a process ends too early.
     """
+    device = found(device)
     groups = np.array_split(np.arange(config.readers), -(-config.readers // READERS_TOGETHER))
     shards = list(enumerate(groups if actor.policy is None else [np.arange(config.readers)]))
     workers, done = min(workers, len(shards)), 0
@@ -83,35 +84,33 @@ def write(
         newsroom = World(config, number=np.arange(1)).newsroom
         for name in _CODED:
             (folder / f"{name}.parquet").mkdir()
-        processes = stack.enter_context(_started(config, shards, folder, workers)) if workers > 1 else {}
+        processes = stack.enter_context(_started(config, shards, folder, workers, device)) if workers > 1 else {}
         articles = events.validate(embed_articles(newsroom.table), "articles")
         pq.write_table(articles.replace_schema_metadata(events.metadata("articles")), folder / "articles.parquet")
         written = Written(articles=articles.num_rows)
-        here = (day for shard in shards for day in _write_shard(config, newsroom, articles, actor, shard, folder))
+        here = (
+            day
+            for number, readers in shards
+            for day in _write_shard(
+                World(config, number=readers, newsroom=newsroom, device=device), articles, actor, number, folder
+            )
+        )
         for day in _told(processes) if processes else here:
             written, done = written.plus(day), done + 1
             if progress:
                 progress(done, config.days * len(shards))
         if not written.decisions:
-            found = f"{config.readers} readers asked for nothing in {config.days} days"
-            raise InvalidConfig(f"simulation: {found}; expected more readers, days or population.visits_per_day")
+            asked = f"{config.readers} readers asked for nothing in {config.days} days"
+            raise InvalidConfig(f"simulation: {asked}; expected more readers, days or population.visits_per_day")
     return written
 
 
-def _write_shard(
-    config: SimulationConfig,
-    newsroom: Newsroom,
-    articles: pa.Table,
-    actor: Actor,
-    shard: tuple[int, np.ndarray],
-    folder: Path,
-) -> Iterator[Written]:
-    """Write the log of the readers of ``shard`` (its number, and theirs), day by day."""
-    number, readers = shard
+def _write_shard(world: World, articles: pa.Table, actor: Actor, number: int, folder: Path) -> Iterator[Written]:
+    """Write the log of the readers of ``world``, shard ``number``, day by day."""
     with ExitStack() as stack:
         writers = [stack.enter_context(_writer(folder, name, number)) for name in _CODED]
         waiting: list[tuple[pa.Table, ...]] = []
-        for day in play(World(config, number=readers, newsroom=newsroom), articles, actor):
+        for day in play(world, articles, actor):
             waiting.append(day)
             if sum(recommendations.num_rows for recommendations, _ in waiting) >= DECISIONS_TOGETHER:
                 _flush(writers, waiting)
@@ -140,7 +139,7 @@ def _counted(recommendations: pa.Table, feedback: pa.Table) -> Written:
 
 @contextmanager
 def _started(
-    config: SimulationConfig, shards: list[tuple[int, np.ndarray]], folder: Path, workers: int
+    config: SimulationConfig, shards: list[tuple[int, np.ndarray]], folder: Path, workers: int, device: torch.device
 ) -> Iterator[dict[Connection, BaseProcess]]:
     """As many processes, which share ``shards`` and end with the block, by the pipes through which they tell."""
     context = multiprocessing.get_context("spawn")  # a fork would take over locks of threads that it does not have
@@ -148,7 +147,7 @@ def _started(
     try:
         for worker in range(workers):
             here, there = context.Pipe(duplex=False)
-            work = config, shards[worker::workers], folder, there
+            work = config, shards[worker::workers], folder, device, there
             processes[here] = context.Process(target=_work, args=work, daemon=True)
             processes[here].start()
             there.close()
@@ -174,11 +173,18 @@ def _told(processes: dict[Connection, BaseProcess]) -> Iterator[Written]:
                     raise ChildProcessError(f"a process that simulated ended with exit code {code}") from None
 
 
-def _work(config: SimulationConfig, shards: list[tuple[int, np.ndarray]], folder: Path, news: Connection) -> None:
+def _work(
+    config: SimulationConfig,
+    shards: list[tuple[int, np.ndarray]],
+    folder: Path,
+    device: torch.device,
+    news: Connection,
+) -> None:
     """Write ``shards`` and tell of every day; in a process of its own, which ends when nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     newsroom = World(config, number=np.arange(1)).newsroom
-    for shard in shards:
-        for day in _write_shard(config, newsroom, newsroom.table, RANDOM, shard, folder):
+    for number, readers in shards:
+        world = World(config, number=readers, newsroom=newsroom, device=device)
+        for day in _write_shard(world, newsroom.table, RANDOM, number, folder):
             news.send(day)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from newsrec.features import DAY, HOUR
 from newsrec.simulator import draws
@@ -43,6 +45,25 @@ class Shocks(NamedTuple):
         """Moments [E] at which demand changes, and its factor [E + 1] before the first and behind each."""
         moments = np.unique(np.concatenate([self.start, self.end]))
         return moments, np.append(1.0, 1.0 + self.lasting(moments) @ self.demand)
+
+
+class TopicGains:
+    """What ``shocks`` add to everybody's interests in T = ``topics`` topics, on ``device``."""
+
+    def __init__(self, shocks: Shocks, topics: int, device: torch.device) -> None:
+        columns = shocks.topic, shocks.start, shocks.end, shocks.interest
+        self._topic, self._start, self._end, self._interest = (torch.from_numpy(x).to(device) for x in columns)
+        self._topics = topics
+
+    def __len__(self) -> int:
+        """S"""
+        return len(self._topic)
+
+    def at(self, now: Tensor) -> Tensor:
+        """[B, T] float64, at ``now`` [B]."""
+        lasting = (self._start <= now[:, None]) & (now[:, None] < self._end)  # [B, S]
+        gains = torch.zeros((len(now), self._topics), dtype=torch.float64, device=now.device)
+        return gains.index_add_(1, self._topic, lasting * self._interest)
 
 
 _NONE, _NOTHING = np.zeros(0, np.int64), np.zeros(0)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from newsrec.features import DAY, HOUR
-from newsrec.simulator import draws
+from newsrec.simulator import luck
 from newsrec.simulator.parameters import NOT_NEGATIVE, POSITIVE, PROBABILITY, assumed, refuse_impossible
 
 
@@ -35,66 +36,73 @@ class Tastes:
     ``number`` [N] are the keys of their drift. It is one path, whenever one looks: a step for each day since ``start``.
     """
 
-    def __init__(self, config: TasteConfig, lasting: np.ndarray, number: np.ndarray, start: int, seed: int) -> None:
+    def __init__(self, config: TasteConfig, lasting: Tensor, number: Tensor, start: int, seed: int) -> None:
         self.config, self.lasting, self.number, self.start, self.seed = config, lasting, number, start, seed
-        self.drift = np.zeros(lasting.shape, np.float32)
-        self.liked = np.zeros(lasting.shape, np.float32)
+        self.drift = torch.zeros_like(lasting)  # float32, as the next two
+        self.liked = torch.zeros_like(lasting)
         """Reads of each topic, those of worth 1 as 1 and those of worth 0 as -1, fading."""
-        self.tired = np.zeros(lasting.shape, np.float32)
+        self.tired = torch.zeros_like(lasting)
         """Reads of each topic, fading faster; a glance counts a little."""
-        self.time = np.full(len(lasting), start)
+        self.time = torch.full_like(number, start)
         """Moment as of which each reader's row stands."""
-        self.begin(np.arange(len(lasting)))
+        self._topic = luck.numbers(lasting.shape[1], lasting.device)
+        self.begin(torch.arange(len(lasting), device=lasting.device))
 
-    def begin(self, readers: np.ndarray) -> None:
+    def begin(self, readers: Tensor) -> None:
         """The rows ``readers`` go back to the start, as what ``lasting`` and ``number`` now say."""
         self.liked[readers] = self.tired[readers] = self.drift[readers] = 0.0
         self.time[readers] = self.start
         if self.config.drift:
-            keys = self.number[readers, None], np.array([0]), np.arange(self.lasting.shape[1])
-            self.drift[readers] = self.config.drift * draws.normal(self.seed, "drift", *keys)
+            (state,) = luck.states(self.seed, ("drift",), self.number[readers, None])  # [B, 1]
+            first = self.config.drift * luck.normal(state, luck.numbers(1, state.device), self._topic)
+            self.drift[readers] = first.float()
 
-    def at(self, readers: np.ndarray, now: np.ndarray) -> np.ndarray:
+    def at(self, readers: Tensor, now: Tensor) -> Tensor:
         """[B, T] interests of ``readers`` (each once) at ``now`` [B], whose rows go on to that moment."""
-        days = now // DAY - self.time[readers] // DAY
-        if self.config.drift and days.any():
-            self._drift_on(readers[days > 0], days[days > 0])
-        liking, tiring = self._fading((now - self.time[readers]) / HOUR)
-        self.liked[readers] *= liking[:, None]
-        self.tired[readers] *= tiring[:, None]
-        self.time[readers] = now
-        return self.lasting[readers] + self.drift[readers] + self.acquired(self.liked[readers], self.tired[readers])
+        time = self.time[readers]
+        days = now // DAY - time // DAY
+        later = days > 0
+        if self.config.drift and later.any():
+            self._drift_on(readers[later], days[later])
+        liking, tiring = self._fading((now - time).double() / HOUR)
+        liked = (self.liked[readers] * liking[:, None]).float()
+        tired = (self.tired[readers] * tiring[:, None]).float()
+        self.liked[readers], self.tired[readers], self.time[readers] = liked, tired, now
+        return self.lasting[readers] + self.drift[readers] + self.acquired(liked, tired)
 
-    def acquired(self, liked: np.ndarray, tired: np.ndarray) -> np.ndarray:
+    def acquired(self, liked: Tensor, tired: Tensor) -> Tensor:
         """[..., T] what earlier reads and glances add to the interest in each topic."""
         config = self.config
-        liking = config.liking * liked / (np.abs(liked) + config.liking_reads)
+        liking = config.liking * liked / (liked.abs() + config.liking_reads)
         return liking - config.boredom * tired / (tired + config.boredom_reads)
 
-    def learn(
-        self, readers: np.ndarray, topics: np.ndarray, examined: np.ndarray, read: np.ndarray, worth: np.ndarray
-    ) -> None:
+    def learn(self, readers: Tensor, topics: Tensor, examined: Tensor, read: Tensor, worth: Tensor) -> None:
         """A slate with ``topics`` [B, K, T] at the moment of the last ``at``; the others are [B, K]."""
-        self.liked[readers] += np.einsum("bk,bkt->bt", (2.0 * worth - 1.0) * read, topics)
-        self.tired[readers] += np.einsum("bk,bkt->bt", np.where(read, 1.0, self.config.glance * examined), topics)
+        good = (2.0 * worth - 1.0) * read
+        seen = (self.config.glance * examined.double()).masked_fill_(read, 1.0)
+        for reads, by in ((self.liked, good), (self.tired, seen)):
+            reads[readers] = (reads[readers] + (by[:, :, None] * topics).sum(1)).float()
 
-    def mark(self, topics: np.ndarray, worth: np.ndarray, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def mark(self, topics: Tensor, worth: Tensor, hours: Tensor) -> tuple[Tensor, Tensor]:
         """Both [P, T]: what reads of ``topics`` [P, T] have left in ``liked`` and ``tired``, beyond a glance."""
         liking, tiring = self._fading(hours)
         return ((2.0 * worth - 1.0) * liking)[:, None] * topics, ((1.0 - self.config.glance) * tiring)[:, None] * topics
 
-    def _fading(self, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _fading(self, hours: Tensor) -> tuple[Tensor, Tensor]:
         """Both [B]: the share of ``liked`` and of ``tired`` that is left after ``hours``."""
-        return np.exp2(-hours / (24.0 * self.config.liking_days)), np.exp2(-hours / self.config.boredom_hours)
+        return torch.exp2(-hours / (24.0 * self.config.liking_days)), torch.exp2(-hours / self.config.boredom_hours)
 
-    def _drift_on(self, readers: np.ndarray, days: np.ndarray) -> None:
+    def _drift_on(self, readers: Tensor, days: Tensor) -> None:
         """``days`` [B] (1 or more) steps of a first-order autoregression, which an Ornstein-Uhlenbeck process is."""
         keep = 0.5 ** (1.0 / self.config.drift_days)
-        first = np.cumsum(days) - days  # [B] into the steps of all readers, one behind the other
-        row = np.repeat(np.arange(len(readers)), days)  # [M]
-        step = np.arange(len(row)) - first[row]
+        first = days.cumsum(0) - days  # [B] into the steps of all readers, one behind the other
+        row = torch.arange(len(readers), device=readers.device).repeat_interleave(days)  # [M]
+        step = torch.arange(len(row), device=row.device) - first[row]
         day = (self.time[readers] - self.start) // DAY + 1
-        keys = self.number[readers[row], None], (day[row] + step)[:, None], np.arange(self.lasting.shape[1])
-        shocks = draws.normal(self.seed, "drift", *keys) * keep ** (days[row] - 1.0 - step)[:, None]  # [M, T]
+        (state,) = luck.states(self.seed, ("drift",), self.number[readers])  # [B]
+        shocks = luck.normal(state[row, None], (day[row] + step)[:, None], self._topic)  # [M, T]
+        shocks *= keep ** (days[row] - 1 - step).double()[:, None]
+        moved = torch.segment_reduce(shocks, "sum", lengths=days)  # [B, T]
         spread = self.config.drift * (1.0 - keep**2) ** 0.5
-        self.drift[readers] = self.drift[readers] * keep ** days[:, None] + spread * np.add.reduceat(shocks, first)
+        kept = self.drift[readers] * keep ** days.double()[:, None]
+        self.drift[readers] = (kept + spread * moved).float()

@@ -1,13 +1,27 @@
 """Readers who weigh each article by itself, more seldom further down. The equations stand in ``world``."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import expit, ndtri
+import torch
+from torch import Tensor
 
-from newsrec.simulator import draws
+from newsrec.events import KINDS
+from newsrec.simulator import luck
 from newsrec.simulator.parameters import NOT_NEGATIVE, POSITIVE, PROBABILITY, assumed, refuse_impossible
-from newsrec.simulator.response import WITHIN_A_SESSION, Encounter, Reaction
+from newsrec.simulator.response import (
+    CLICK,
+    COMMENT,
+    DWELL,
+    HIDE,
+    IMPRESSION,
+    LEAVE,
+    LIKE,
+    SHARE,
+    WITHIN_A_SESSION,
+    Encounter,
+    Reaction,
+)
 
 
 @dataclass(frozen=True)
@@ -46,49 +60,52 @@ class Utility:
     def __init__(self, config: UtilityConfig, seed: int) -> None:
         self.config, self.seed = config, seed
 
-    def chance(self, encounter: Encounter) -> np.ndarray:
+    def chance(self, encounter: Encounter) -> Tensor:
         config = self.config
         logit = config.base + config.interest * encounter.match + config.quality * encounter.quality
         logit += config.clickbait * encounter.clickbait + config.freshness * encounter.freshness
-        return np.where(encounter.known, 0.0, expit(logit - config.repetition * encounter.repetition))
+        logit -= config.repetition * encounter.repetition.double()
+        return torch.sigmoid(logit).masked_fill_(encounter.known, 0.0)
 
-    def worth(self, encounter: Encounter) -> np.ndarray:
+    def worth(self, encounter: Encounter) -> Tensor:
         config = self.config
         content = config.worth_base + config.worth_interest * encounter.match + config.worth_quality * encounter.quality
-        return expit(content - config.worth_clickbait * encounter.disappointment)
+        return torch.sigmoid(content - config.worth_clickbait * encounter.disappointment)
 
     def react(self, encounter: Encounter) -> Reaction:
-        config, seed, user, decision = self.config, self.seed, encounter.user, encounter.decision
-        position, worth = np.arange(encounter.present.shape[1]), self.worth(encounter)
-        u = draws.uniform(seed, "look", user[:, None, None], decision[:, None, None], np.arange(3)[:, None], position)
-        examined = encounter.present & (u[:, 0] < (position + 1.0) ** -config.position_bias)  # [B, K]
+        config, present, worth = self.config, encounter.present, self.worth(encounter)
+        position = luck.numbers(present.shape[1], present.device)
+        look, read, stays = luck.states(self.seed, ("look", "read", "stay"), encounter.user, encounter.decision)  # [B]
+        u = luck.uniform(look[:, None, None], luck.numbers(3, present.device)[:, None], position)  # [B, 3, K]
+        examined = present & (u[:, 0] < (position.double() + 1.0) ** -config.position_bias)  # [B, K]
         clicked = examined & (u[:, 1] < self.chance(encounter))
         hidden = examined & ~clicked & (u[:, 2] < config.hide * (1.0 - worth) ** 2)
 
-        row, at = np.nonzero(clicked)  # [R]
-        v = draws.uniform(seed, "read", user[row], decision[row], at, np.arange(4)[:, None])  # [4, R]
+        row, at = clicked.nonzero(as_tuple=True)  # [R]
+        v = luck.uniform(read[row], at, luck.numbers(4, at.device)[:, None])  # [4, R]
         value = worth[row, at]
-        level = np.log(config.dwell_seconds) + config.dwell_worth * (value - 0.5)
-        level += 0.3 * np.log(encounter.words[row, at] / 500.0)
-        reading = np.zeros(clicked.shape)
-        reading[row, at] = np.minimum(np.exp(level + config.dwell_spread * ndtri(v[0])), config.dwell_cap_seconds)
-        acted = np.zeros((3, *clicked.shape), bool)  # like share comment
-        acted[:, row, at] = v[1:] < np.array([[config.like], [config.share], [config.comment]]) * value
+        level = math.log(config.dwell_seconds) + config.dwell_worth * (value - 0.5)
+        level += 0.3 * torch.log(encounter.words[row, at] / 500.0)
+        seconds = torch.exp(level + config.dwell_spread * torch.special.ndtri(v[0]))
+        reading = torch.zeros_like(worth)
+        reading[row, at] = seconds.clamp_(max=config.dwell_cap_seconds)
+        happened = torch.zeros((len(present), len(KINDS), len(position)), dtype=torch.bool, device=present.device)
+        happened[:, IMPRESSION], happened[:, HIDE] = present, hidden  # [B, F, K]
+        happened[:, CLICK] = happened[:, DWELL] = clicked
+        for kind, probability, drawn in (
+            (LIKE, config.like, v[1]),
+            (SHARE, config.share, v[2]),
+            (COMMENT, config.comment, v[3]),
+        ):
+            happened[row, kind, at] = drawn < probability * value
 
-        reached = config.scan_seconds * np.cumsum(examined, 1) + np.cumsum(reading, 1) - reading  # [B, K]
+        reached = config.scan_seconds * examined.cumsum(1).double() + reading.cumsum(1) - reading  # [B, K]
         end = reached[:, -1] + reading[:, -1] + 1.0
-        stay = expit(encounter.patience + config.patience_click * clicked.any(1))
-        left = draws.uniform(seed, "stay", user, decision) >= stay
-        of_read = [reached + share * reading for share in (0.0, 1.0, 0.6, 0.7, 0.9)]  # click dwell like share comment
-        last = np.broadcast_to(end[:, None], clicked.shape)
-        leave = left[:, None] & (position == 0)
-        return Reaction(
-            examined,
-            clicked,
-            worth,
-            reading.astype(np.float32),
-            np.stack([encounter.present, clicked, clicked, *acted, hidden, leave], 1),
-            np.stack([np.full(clicked.shape, 0.3), *of_read, reached + 0.5, last], 1),
-            left,
-            end,
-        )
+        stay = torch.sigmoid(encounter.patience + config.patience_click * clicked.any(1).double())
+        left = luck.uniform(stays) >= stay
+        happened[:, LEAVE, 0] = left
+        moment = torch.full(happened.shape, 0.3, dtype=torch.float64, device=present.device)
+        for kind, share in ((CLICK, 0.0), (DWELL, 1.0), (LIKE, 0.6), (SHARE, 0.7), (COMMENT, 0.9)):
+            moment[:, kind] = reached + share * reading
+        moment[:, HIDE], moment[:, LEAVE] = reached + 0.5, end[:, None]
+        return Reaction(examined, clicked, worth, reading.float(), happened, moment, left, end)

@@ -83,14 +83,18 @@ recorded by ``newsrec.simulator.causes``. Feedback arrives log-normally seconds 
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import Tensor
 
+from newsrec.config import InvalidConfig
 from newsrec.features import HOUR, SESSION_GAP_MINUTES
-from newsrec.simulator import draws
+from newsrec.simulator import luck
 from newsrec.simulator.arrival import arrival_delay, lateness
-from newsrec.simulator.articles import TOPIC_NAMES, Newsroom, publish
+from newsrec.simulator.articles import TOPIC_NAMES, Newsroom, Traits, publish
 from newsrec.simulator.bots import Bots
 from newsrec.simulator.cascade import Cascade
 from newsrec.simulator.causes import Causes
@@ -102,7 +106,7 @@ from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback
 from newsrec.simulator.returns import Absence, ReturnFamily
 from newsrec.simulator.rhythm import Rhythm
 from newsrec.simulator.self_exciting import SelfExciting
-from newsrec.simulator.shocks import strike
+from newsrec.simulator.shocks import TopicGains, strike
 from newsrec.simulator.tastes import Tastes
 from newsrec.simulator.utility import Utility
 
@@ -113,10 +117,28 @@ MEMORY = 6
 """Slates that a reader remembers."""
 
 
+def found(device: torch.device | str) -> torch.device:
+    """``device``, if this machine has it. Raises InvalidConfig."""
+    try:
+        return torch.empty(0, device=device).device
+    except (AssertionError, RuntimeError):  # torch raises one or the other, by how it was built
+        raise InvalidConfig(f"device is {device}, expected cpu or one that this machine has, such as cuda:0") from None
+
+
+class Requests(NamedTuple):
+    """What a site is told of B readers who ask for a slate, in main memory; all [B]."""
+
+    user: np.ndarray  # int64, who each is to the site
+    decision: np.ndarray  # int64, slates that the user had before
+    visit: np.ndarray  # int64, visits that the user had before
+    time: np.ndarray  # int64, microseconds
+
+
 class World:
     """N readers: those with the numbers ``number`` [N], by default all of the configuration, and its ``newsroom``.
 
-    ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on.
+    ``next_time`` [N] is the moment of each one's next request; ``respond`` answers it and moves it on. All that is kept
+    of readers are tensors on ``device``; rows of readers, slates and what a site is told are arrays.
 
     What a reader does is a function of the configuration, of their number and of the slates that they got, whoever else
     is simulated.
@@ -128,164 +150,202 @@ class World:
         record_causes: bool = False,
         number: np.ndarray | None = None,
         newsroom: Newsroom | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        number = np.arange(config.readers) if number is None else number.copy()
-        self.config, n, seed = config, len(number), config.seed
+        number = np.arange(config.readers) if number is None else number
+        self.config, n, seed, self.on = config, len(number), config.seed, found(device)
         start = config.start_time
         self.shocks = strike(config.shocks, len(TOPIC_NAMES), start, config.days, seed)
+        self.topic_gains = TopicGains(self.shocks, len(TOPIC_NAMES), self.on)
         self.newsroom = newsroom or publish(
             config.newsroom, config.articles_per_day, start, config.days, seed, self.shocks
         )
-        self.number = number
+        self.traits = Traits.of(self.newsroom, self.on)
+        self.number = self._tensor(number).clone()
         """Of each reader, among all that there could be."""
-        self.population = settle(config.population, self.number, seed)
+        self.population = settle(config.population, number, seed, self.on)
         self.tastes = Tastes(config.tastes, self.population.interests, self.number, start, seed)
         response, returns = config.response_family, config.return_family
         self.response = RESPONSES[response](getattr(config, response), seed)
         self.bots = Bots(config.bots, seed)
         rhythm = Rhythm(self.population, self.shocks)
         self.returns = RETURNS[returns](getattr(config, returns), config.elasticity, rhythm, seed)
-        self.user = np.zeros(n, np.int64)
+        zero = torch.zeros_like(self.number)  # int64
+        self.user = zero.clone()
         """Who each reader is to the site."""
-        self.decision, self.visit = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.decision, self.visit = zero.clone(), zero.clone()
         """Slates that each user has had, and visits that each has ended."""
-        self.level = np.zeros(n)
+        self.level = torch.zeros(n, dtype=torch.float64, device=self.on)
         """Satisfaction or excitement of each reader after their latest slate, by the family of returns."""
-        self.level_at = np.zeros(n, np.int64)
+        self.level_at = zero.clone()
         """When that was, microseconds."""
-        self.next_time = np.zeros(n, np.int64)
-        self._clearings = np.zeros(n, np.int64)
-        self._memory = np.zeros((n, MEMORY, config.slate_size), np.int32)  # article + 1, negative where read; 0: none
+        self.next_time = zero.clone()
+        self._clearings = zero
+        memory = n, MEMORY, config.slate_size
+        self._memory = torch.zeros(memory, dtype=torch.int32, device=self.on)  # article + 1, below 0 if read; 0: none
         self.causes: Causes | None = None
         """Hidden from policies: which reads drove clicks and returns, if ``record_causes``."""
         if record_causes:
-            self.causes = Causes(self.newsroom, self.tastes, self.response, self.returns, seed)
-        self._begin(np.arange(n))
+            self.causes = Causes(self.newsroom, self.traits, self.tastes, self.response, self.returns, seed)
+        self._begin(torch.arange(n, device=self.on))
 
     def begin(self, readers: np.ndarray, number: np.ndarray) -> None:
         """Put the readers with these numbers [B] into the rows ``readers`` [B], at the beginning of their story."""
-        self.number[readers] = number
-        arriving = settle(self.config.population, number, self.config.seed)
+        rows = self._tensor(readers)
+        self.number[rows] = self._tensor(number)
+        arriving = settle(self.config.population, number, self.config.seed, self.on)
         for column, values in zip(self.population, arriving, strict=True):
-            column[readers] = values
-        self.tastes.begin(readers)
+            column[rows] = values
+        self.tastes.begin(rows)
         if self.causes:
-            self.causes.begin(readers)
-        self._begin(readers)
+            self.causes.begin(rows)
+        self._begin(rows)
 
-    def _begin(self, readers: np.ndarray) -> None:
-        self._clearings[readers] = self.decision[readers] = self.visit[readers] = self._memory[readers] = 0
+    def _begin(self, readers: Tensor) -> None:
+        self._clearings[readers] = self.decision[readers] = self.visit[readers] = 0
+        self._memory[readers] = 0
         self.user[readers] = user_number(self.config.seed, self.number[readers], self._clearings[readers])
         self.level[readers] = self.returns.rest
         self.level_at[readers] = self.config.start_time
         self.next_time[readers] = self._next_visit(readers, self.level_at[readers])
 
+    def due(self, moment: int, readers: np.ndarray | None = None) -> np.ndarray:
+        """The rows, of ``readers`` or of all, that ask for a slate before ``moment``, in order."""
+        if readers is None:
+            return (self.next_time < moment).nonzero()[:, 0].cpu().numpy()
+        return readers[(self.next_time[self._tensor(readers)] < moment).cpu().numpy()]
+
+    def requests(self, readers: np.ndarray) -> Requests:
+        """The next requests of ``readers`` [B]."""
+        rows = self._tensor(readers)
+        columns = self.user, self.decision, self.visit, self.next_time
+        return Requests(*(column[rows].cpu().numpy() for column in columns))
+
     def device(self, readers: np.ndarray) -> np.ndarray:
         """The device of each reader's current visit, row of DEVICES: [B] int64."""
-        keys = self.user[readers, None], self.visit[readers, None], np.arange(2)
-        u = draws.uniform(self.config.seed, "device of a visit", *keys)  # [B, 2]
-        other = np.searchsorted(np.cumsum(DEVICE_SHARE)[:-1], u[:, 1])
-        return np.where(u[:, 0] < 0.85, self.population.device[readers], other)
+        rows = self._tensor(readers)
+        (state,) = luck.states(self.config.seed, ("device of a visit",), self.user[rows], self.visit[rows])  # [B]
+        u = luck.uniform(state, luck.numbers(2, self.on)[:, None])  # [2, B]
+        other = torch.searchsorted(self._tensor(np.cumsum(DEVICE_SHARE)[:-1]), u[1])
+        return torch.where(u[0] < 0.85, self.population.device[rows], other).cpu().numpy()
 
+    @torch.inference_mode()
     def respond(self, readers: np.ndarray, slate: np.ndarray) -> Feedback:
         """What each of ``readers`` [B] does with their ``slate`` [B, K] of article rows, -1 behind its end.
 
         No reader twice. Their clock, tastes, level and memory move on.
         """
-        now = self.next_time[readers]
-        encounter, bot = self.encounter(readers, slate), self.population.bot[readers]
+        rows, articles = self._tensor(readers), self._tensor(slate)
+        now = self.next_time[rows]
+        encounter, bot = self._encounter(rows, articles), self.population.bot[rows]
         reaction = self.response.react(encounter)
-        if bot.any():
-            for column, values in zip(reaction, self.bots.react(encounter.take(bot)), strict=True):
-                column[bot] = values
-        feedback = self._feedback(readers, slate, now, reaction)
-        level, hours = self.level[readers], (now - self.level_at[readers]) / HOUR
+        programs = bot.nonzero()[:, 0]
+        if len(programs):
+            for column, values in zip(reaction, self.bots.react(encounter.take(programs)), strict=True):
+                column[programs] = values
+        feedback = self._feedback(rows, encounter, articles, now, reaction)
+        level, hours = self.level[rows], (now - self.level_at[rows]).double() / HOUR
         if self.causes:
             of_people = reaction._replace(clicked=reaction.clicked & ~bot[:, None])
-            self.causes.observe(readers, slate, encounter, of_people, level, hours)
-        self._remember(readers, slate, reaction)
-        topics = self.newsroom.topics[np.maximum(slate, 0)]  # [B, K, T]
-        self.tastes.learn(readers, topics, reaction.examined, reaction.clicked, reaction.worth)
+            self.causes.observe(rows, articles, encounter, of_people, level, hours)
+        self._remember(rows, articles, reaction)
+        topics = self.traits.topics[articles.clamp(min=0).long()]  # [B, K, T]
+        self.tastes.learn(rows, topics, reaction.examined, reaction.clicked, reaction.worth)
         learned = self.returns.learned(level, hours, reaction.worth, reaction.clicked)
-        self.level[readers] = np.where(bot, self.returns.rest, learned)
-        self.level_at[readers] = now
-        end = now + (reaction.end * SECOND).astype(np.int64)
-        self.decision[readers] += 1
-        self.next_time[readers] = end + 2 * SECOND
-        gone = readers[reaction.left]
+        self.level[rows] = learned.masked_fill_(bot, self.returns.rest)
+        self.level_at[rows] = now
+        end = now + (reaction.end * SECOND).long()
+        self.decision[rows] = encounter.decision + 1
+        self.next_time[rows] = end + 2 * SECOND
+        left = reaction.left.nonzero()[:, 0]
+        gone = rows[left]
         self.visit[gone] += 1
         if self.causes:
             self.causes.leave(gone)
         self._clear_cookies(gone)
-        self.next_time[gone] = self._next_visit(gone, end[reaction.left] + SESSION_GAP_MINUTES * 60 * SECOND)
+        self.next_time[gone] = self._next_visit(gone, end[left] + SESSION_GAP_MINUTES * 60 * SECOND)
         return feedback
 
     def users(self) -> pa.Table:
         """Hidden from policies: the number of the reader behind each ``user_id`` so far, and whether it is a bot."""
-        times = self._clearings + 1
-        number = np.repeat(self.number, times)
+        times = self._clearings.cpu().numpy() + 1
+        number = np.repeat(self.number.cpu().numpy(), times)
         clearings = np.arange(len(number)) - np.repeat(np.cumsum(times) - times, times)
         user = user_number(self.config.seed, number, clearings)
-        bot = np.repeat(self.population.bot, times)
+        bot = np.repeat(self.population.bot.cpu().numpy(), times)
         return pa.table({"user_id": ids(self.config.seed, "u", user), "reader": number, "bot": bot})
 
+    @torch.inference_mode()
     def encounter(self, readers: np.ndarray, articles: np.ndarray) -> Encounter:
         """What ``articles`` [B, K] (rows, -1 behind the end) are to ``readers`` [B] at their next moment."""
-        newsroom, article, now = self.newsroom, np.maximum(articles, 0), self.next_time[readers]
-        shown, memory = article[:, :, None, None] + 1, self._memory[readers, None]  # [B, K, 1, 1], [B, 1, MEMORY, K]
-        age = (now[:, None] - newsroom.published[article]) / HOUR
+        return self._encounter(self._tensor(readers), self._tensor(articles))
+
+    def _encounter(self, readers: Tensor, articles: Tensor) -> Encounter:
+        traits, article, now = self.traits, articles.clamp(min=0).long(), self.next_time[readers]
+        shown = article[:, :, None].int() + 1  # [B, K, 1]
+        memory = self._memory[readers].flatten(1)[:, None]  # [B, 1, MEMORY slates, one behind the other]
+        age = (now[:, None] - traits.published[article]).double() / HOUR
         interests = self.tastes.at(readers, now)  # [B, T]
-        if len(self.shocks.topic):
-            np.add.at(interests.T, self.shocks.topic, (self.shocks.lasting(now) * self.shocks.interest).T)
+        if len(self.topic_gains):
+            interests = (interests + self.topic_gains.at(now)).float()
+        clickbait = traits.clickbait[article]
         return Encounter(
             reader=self.number[readers],
             user=self.user[readers],
             decision=self.decision[readers],
             patience=self.population.patience[readers],
             present=articles >= 0,
-            match=np.einsum("bt,bkt->bk", interests, newsroom.topics[article]),
-            quality=newsroom.quality[article],
-            clickbait=newsroom.clickbait[article],
-            disappointment=self.config.clickbait_cost * newsroom.clickbait[article],
-            freshness=np.exp2(-age / newsroom.half_life[article]),
-            words=newsroom.body_words[article],
-            repetition=(np.abs(memory) == shown).sum((2, 3)),
-            known=(memory == -shown).any((2, 3)),
+            match=(interests[:, None] * traits.topics[article]).sum(2),
+            quality=traits.quality[article],
+            clickbait=clickbait,
+            disappointment=self.config.clickbait_cost * clickbait,
+            freshness=torch.exp2(-age / traits.half_life[article]),
+            words=traits.body_words[article],
+            repetition=(memory.abs() == shown).sum(2),
+            known=(memory == -shown).any(2),
         )
 
-    def _feedback(self, readers: np.ndarray, slate: np.ndarray, now: np.ndarray, reaction: Reaction) -> Feedback:
-        row, kind, position = np.nonzero(reaction.happened)
-        time = now[row] + (reaction.moment[row, kind, position] * SECOND).astype(np.int64)
-        feedback = Feedback(
-            reader=readers[row],
-            user=self.user[readers[row]],
-            decision=self.decision[readers[row]],
-            kind=kind,
-            position=position,
-            article=np.where(kind == LEAVE, -1, slate[row, position]),
-            dwell_seconds=np.where(kind == DWELL, reaction.dwell[row, position], np.float32(np.nan)),
-            time=time,
-            received=time,
+    def _feedback(
+        self, readers: Tensor, encounter: Encounter, slate: Tensor, now: Tensor, reaction: Reaction
+    ) -> Feedback:
+        config, user, decision = self.config, encounter.user, encounter.decision
+        row, kind, position = reaction.happened.nonzero(as_tuple=True)  # [M]
+        time = now[row] + (reaction.moment[row, kind, position] * SECOND).long()
+        (state,) = luck.states(config.seed, ("delay",), user, decision)  # [B]
+        late = lateness(config.arrival, config.seed, user, decision)  # [B]
+        events = (
+            readers[row],
+            user[row],
+            decision[row],
+            kind,
+            position,
+            slate[row, position].long().masked_fill_(kind == LEAVE, -1),
+            reaction.dwell[row, position].masked_fill_(kind != DWELL, torch.nan),
+            time,
+            time + arrival_delay(config.seed, state[row], kind, position, late[row]),
         )
-        late = lateness(self.config.arrival, self.config.seed, self.user[readers], self.decision[readers])  # [B]
-        return feedback._replace(received=time + arrival_delay(self.config.seed, feedback, late[row]))
+        return Feedback(*(column.cpu().numpy() for column in events))
 
-    def _remember(self, readers: np.ndarray, slate: np.ndarray, reaction: Reaction) -> None:
-        seen = np.zeros((len(readers), 1, self._memory.shape[2]), np.int32)
-        sign = np.where(reaction.clicked, -1, 1)
-        seen[:, 0, : slate.shape[1]] = np.where(reaction.examined, sign * (slate + 1), 0)
-        self._memory[readers] = np.concatenate([seen, self._memory[readers, :-1]], 1)
+    def _remember(self, readers: Tensor, slate: Tensor, reaction: Reaction) -> None:
+        memory = self._memory[readers].roll(1, 1)  # [B, MEMORY, K], the oldest comes first
+        memory[:, 0] = 0
+        seen = (slate + 1).masked_fill_(~reaction.examined, 0)
+        memory[:, 0, : slate.shape[1]] = torch.where(reaction.clicked, -seen, seen)
+        self._memory[readers] = memory
 
-    def _clear_cookies(self, readers: np.ndarray) -> None:
+    def _clear_cookies(self, readers: Tensor) -> None:
         """Some of ``readers`` [B], who have just left, will come back as users that nobody knows."""
-        clearers = readers[self.population.clearing[readers] > 0]
-        u = draws.uniform(self.config.seed, "cookies", self.user[clearers], self.visit[clearers])
-        cleared = clearers[u < self.population.clearing[clearers]]
+        clearing = self.population.clearing[readers]
+        (state,) = luck.states(self.config.seed, ("cookies",), self.user[readers], self.visit[readers])  # [B]
+        cleared = readers[luck.uniform(state) < clearing]
         self._clearings[cleared] += 1
         self.user[cleared] = user_number(self.config.seed, self.number[cleared], self._clearings[cleared])
         self.decision[cleared] = self.visit[cleared] = 0
 
-    def _next_visit(self, readers: np.ndarray, start: np.ndarray) -> np.ndarray:
+    def _next_visit(self, readers: Tensor, start: Tensor) -> Tensor:
         """[B] int64, microseconds."""
         level, since = self.level[readers], self.level_at[readers]
         return self.returns.next_visit(Absence(readers, self.user[readers], self.visit[readers], level, since, start))
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.on)

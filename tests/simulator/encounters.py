@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+import torch
 
-from newsrec.simulator.response import Encounter
+from newsrec.simulator.bots import Bots
+from newsrec.simulator.response import Encounter, Reaction, ResponseFamily
 
 
 def encounter(readers: int, articles: int, **fields: Any) -> Encounter:
@@ -17,8 +19,13 @@ def encounter(readers: int, articles: int, **fields: Any) -> Encounter:
     columns = {}
     for number, name in enumerate(Encounter._fields):
         shape = (readers,) if number < 4 else (readers, articles)
-        columns[name] = np.array(np.broadcast_to(values.get(name, 0.0), shape))
+        columns[name] = torch.from_numpy(np.array(np.broadcast_to(values.get(name, 0.0), shape)))
     return Encounter(**columns)
+
+
+def reacted(family: ResponseFamily | Bots, faced: Encounter) -> Any:
+    """A ``Reaction`` of arrays."""
+    return Reaction(*(column.numpy() for column in family.react(faced)))
 
 
 def agree(successes: np.ndarray, probability: float) -> None:

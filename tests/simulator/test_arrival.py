@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
+from newsrec.simulator import luck
 from newsrec.simulator.arrival import ArrivalConfig, arrival_delay, lateness
-from newsrec.simulator.response import CLICK, IMPRESSION, Feedback
+from newsrec.simulator.response import CLICK, IMPRESSION
 from tests.simulator.encounters import agree
 
 B = 50_000
@@ -12,11 +14,11 @@ B = 50_000
 
 def delays(config: ArrivalConfig) -> np.ndarray:
     """[3, B] seconds: two impressions and a click of each slate."""
-    user, position = np.repeat(np.arange(B), 3), np.tile([0, 1, 0], B)
-    kind, zero = np.tile([IMPRESSION, IMPRESSION, CLICK], B), np.zeros(3 * B, np.int64)
-    events = Feedback.none()._replace(user=user, decision=zero, kind=kind, position=position)
-    late = lateness(config, 0, np.arange(B), zero[:B])
-    return arrival_delay(0, events, late[user]).reshape(B, 3).T / 1e6
+    user, zero = torch.arange(B), torch.zeros(B, dtype=torch.int64)
+    (state,) = luck.states(0, ("delay",), user, zero)
+    late = lateness(config, 0, user, zero)
+    calls = ((IMPRESSION, 0), (IMPRESSION, 1), (CLICK, 0))
+    return np.stack([arrival_delay(0, state, zero + kind, zero + at, late).numpy() for kind, at in calls]) / 1e6
 
 
 def test_delays_are_shared_within_a_call_and_lateness_within_a_slate() -> None:

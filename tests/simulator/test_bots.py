@@ -12,7 +12,7 @@ from newsrec.simulator.readers import NO_HABIT, PopulationConfig, settle
 from newsrec.simulator.response import CLICK, DWELL, IMPRESSION
 from newsrec.simulator.shocks import ShockConfig
 from newsrec.simulator.world import World
-from tests.simulator.encounters import agree, encounter
+from tests.simulator.encounters import agree, encounter, reacted
 
 B, K = 20_000, 5
 CONFIG = BotConfig(slates=5.0, click=0.3, dwell=0.4, dwell_seconds=0.7)
@@ -20,7 +20,7 @@ CONFIG = BotConfig(slates=5.0, click=0.3, dwell=0.4, dwell_seconds=0.7)
 
 def test_clicks_do_not_look_at_content_or_position() -> None:
     faced = encounter(B, K, match=np.array([9.0, -9.0, 0.0, 0.0, 0.0]), known=np.array([1, 0, 0, 0, 0], bool))
-    reaction = Bots(CONFIG, 0).react(faced)
+    reaction = reacted(Bots(CONFIG, 0), faced)
     for k in range(K):
         agree(reaction.clicked[:, k], 0.3)
         agree(reaction.happened[reaction.clicked[:, k], DWELL, k], 0.4)
@@ -31,7 +31,7 @@ def test_clicks_do_not_look_at_content_or_position() -> None:
 
 
 def test_nothing_happens_behind_the_end_and_events_keep_their_order() -> None:
-    reaction = Bots(CONFIG, 0).react(encounter(B, K, present=np.arange(K) < 3))
+    reaction = reacted(Bots(CONFIG, 0), encounter(B, K, present=np.arange(K) < 3))
     assert reaction.happened[:, IMPRESSION].sum(1).tolist() == [3] * B
     assert not reaction.happened[:, :, 3:].any()
     both = reaction.clicked[:, 0] & reaction.clicked[:, 2]
@@ -42,7 +42,7 @@ def test_nothing_happens_behind_the_end_and_events_keep_their_order() -> None:
 def test_the_population_has_its_share_of_bots_and_zero_is_none() -> None:
     numbers = np.arange(20_000)
     population = settle(PopulationConfig(bots=0.1, bot_visits_per_day=12.0, cookie_clearers=0.5), numbers, 0)
-    agree(population.bot, 0.1)
+    agree(population.bot.numpy(), 0.1)
     assert (population.visits_per_hour[population.bot] == 0.5).all()
     assert (population.habit[population.bot] == NO_HABIT).all()
     assert (population.habit[~population.bot] < NO_HABIT).all()
@@ -63,15 +63,15 @@ def test_bots_come_at_their_rate_and_are_never_satisfied(returns: str) -> None:
         shocks=ShockConfig(per_month=0.0),
     )
     world = World(config)
-    bots = np.flatnonzero(world.population.bot)
+    bots = np.flatnonzero(world.population.bot.numpy())
     visits, days = 0, 10
-    while len(due := bots[world.next_time[bots] < config.start_time + days * DAY]):
+    while len(due := world.due(config.start_time + days * DAY, bots)):
         world.respond(due, np.tile(np.arange(10, dtype=np.int32), (len(due), 1)))
         visits += len(due)
     assert (world.level[bots] == world.returns.rest).all()
     expected = len(bots) * days / (1 / 4.0 + 0.5 / 24)  # half an hour between a visit and the next
     assert abs(visits - expected) < 4 * expected**0.5
-    people = np.flatnonzero(~world.population.bot)
+    people = np.flatnonzero(~world.population.bot.numpy())
     for _ in range(3):
         world.respond(people, np.tile(np.arange(10, dtype=np.int32), (len(people), 1)))
     assert (world.level[people] != world.returns.rest).any()
@@ -81,7 +81,7 @@ def test_people_do_the_same_whether_there_are_bots_beside_them() -> None:
     config = SimulationConfig(readers=50, population=PopulationConfig(bots=0.0))
     alone, mixed = (World(replace(config, population=PopulationConfig(bots=share))) for share in (0.0, 0.4))
     rows, slate = np.arange(50), np.tile(np.arange(10, dtype=np.int32), (50, 1))
-    people = ~mixed.population.bot
+    people = ~mixed.population.bot.numpy()
     for _ in range(4):
         a, b = (w.respond(rows, slate) for w in (alone, mixed))
         for x, y in zip(a.take(people[a.reader]), b.take(people[b.reader]), strict=True):

@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from newsrec.simulator.cascade import Cascade, CascadeConfig
 from newsrec.simulator.response import COMMENT, HIDE, LIKE, SHARE, Reaction
-from tests.simulator.encounters import agree, encounter
+from tests.simulator.encounters import agree, encounter, reacted
 
 B, K = 60_000, 4
 CONFIG = CascadeConfig(
@@ -32,7 +32,7 @@ FACED = encounter(B, K, match=APPEAL, quality=norm.ppf(WORTH), patience=np.log(0
 
 @pytest.fixture(scope="module")
 def reaction() -> Reaction:
-    return Cascade(CONFIG, 0).react(FACED)
+    return reacted(Cascade(CONFIG, 0), FACED)
 
 
 def test_chance_crosses_a_threshold_and_clickbait_devours_worth() -> None:
@@ -52,13 +52,13 @@ def test_chance_crosses_a_threshold_and_clickbait_devours_worth() -> None:
     )
     faced = encounter(1, 1, match=1.0, quality=-1.0, clickbait=0.5, disappointment=0.25, freshness=0.5, repetition=3)
     cascade = Cascade(config, 0)
-    assert cascade.chance(faced) == pytest.approx(norm.cdf(-0.5))
-    assert cascade.worth(faced) == pytest.approx(norm.cdf(norm.ppf(0.6) - 0.1) * np.exp(-0.5))
+    assert cascade.chance(faced).item() == pytest.approx(norm.cdf(-0.5))
+    assert cascade.worth(faced).item() == pytest.approx(norm.cdf(norm.ppf(0.6) - 0.1) * np.exp(-0.5))
 
 
 def test_thresholds_are_personal_and_last() -> None:
     cascade = Cascade(CascadeConfig(threshold=0.5, threshold_spread=0.7), 0)
-    first, later = (norm.ppf(cascade.chance(encounter(B, 1, decision=d)))[:, 0] for d in (0, 9))
+    first, later = (norm.ppf(cascade.chance(encounter(B, 1, decision=d)).numpy())[:, 0] for d in (0, 9))
     assert (first == later).all()
     assert first.mean() == pytest.approx(-0.5, abs=0.02)
     assert first.std() == pytest.approx(0.7, rel=0.02)
@@ -86,7 +86,8 @@ def test_who_was_bored_leaves_first_and_who_saw_all_last(reaction: Reaction) -> 
     agree(~reaction.left[bored], 0.36**2)
     satisfied = reaction.clicked[:, 1] & ~reaction.examined[:, 2]
     agree(~reaction.left[satisfied], 0.36)
-    endless = Cascade(CascadeConfig(threshold=9.0, persistence=1.0, weariness=0.0, haste=2.0), 0).react(FACED)
+    never = CascadeConfig(threshold=9.0, persistence=1.0, weariness=0.0, haste=2.0)
+    endless = reacted(Cascade(never, 0), FACED)
     assert endless.examined.all()
     agree(~endless.left, 0.6)
 

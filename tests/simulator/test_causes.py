@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 from scipy.special import logit
+from torch import Tensor
 
 from newsrec.features import HOUR
 from newsrec.simulator.cascade import CascadeConfig
@@ -38,7 +39,7 @@ class Told:
         self.faced: list[Encounter] = []
         self.reactions: list[Reaction] = []
 
-    def chance(self, encounter: Encounter) -> np.ndarray:
+    def chance(self, encounter: Encounter) -> Tensor:
         return self.family.chance(encounter)
 
     def react(self, encounter: Encounter) -> Reaction:
@@ -61,17 +62,17 @@ class Story:
         for _ in range(TURNS):
             slate = np.stack([rng.choice(few, 10, replace=False) for _ in range(N)]).astype(np.int32)
             self.slates.append(slate)
-            self.times.append(self.world.next_time.copy())
-            self.levels.append(self.world.level.copy())
+            self.times.append(self.world.next_time.numpy().copy())
+            self.levels.append(self.world.level.clone())
             self.world.respond(np.arange(N), slate)
 
     def request(self, turn: int, reader: int) -> str:
         faced = self.told.faced[turn]
-        return ids(0, "r", faced.user[[reader]], faced.decision[[reader]])[0].as_py()
+        return ids(0, "r", faced.user[[reader]].numpy(), faced.decision[[reader]].numpy())[0].as_py()
 
     def without(self, turn: int, reader: int, position: int) -> list[Reaction]:
         """The reactions of this story, but for one read that was a glance."""
-        changed = self.told.reactions[turn].clicked.copy()
+        changed = self.told.reactions[turn].clicked.clone()
         changed[reader, position] = False
         told = list(self.told.reactions)
         told[turn] = told[turn]._replace(clicked=changed)
@@ -92,7 +93,7 @@ def test_the_weight_of_a_read_is_what_the_log_odds_of_a_click_lose_without_it(re
     story = Story(config)
     names = story.world.newsroom.table["article_id"].to_pylist()
     found = weights(story.world.causes.clicks())
-    reads = [(t, *place) for t, r in enumerate(story.told.reactions) for place in np.argwhere(r.clicked).tolist()]
+    reads = [(t, *place) for t, r in enumerate(story.told.reactions) for place in r.clicked.nonzero().tolist()]
     assert len(reads) > 120
     pairs = sum(1 for a in reads for b in reads if a[1] == b[1] and a[0] < b[0])
     assert len(found) == pairs  # all earlier slates' reads, and no other's; nobody has more than 50 here
@@ -103,7 +104,7 @@ def test_the_weight_of_a_read_is_what_the_log_odds_of_a_click_lose_without_it(re
             if later <= turn:
                 continue
             assert story.times[later].tolist() == other.times[later].tolist()
-            chance, other_chance = story.told.chance(a)[reader], story.told.chance(b)[reader]
+            chance, other_chance = (story.told.chance(x)[reader].numpy() for x in (a, b))
             for k in np.flatnonzero(story.told.reactions[later].clicked[reader]):
                 lost = logit(chance[k]) - logit(other_chance[k])
                 article = story.slates[later][reader, k]
@@ -132,16 +133,16 @@ def test_the_weight_of_a_read_is_what_the_log_hazard_of_the_return_loses_without
             hours = (story.times[back][reader] - story.times[back - 1][reader]) / HOUR
             for turn in range(first, back):
                 for position in np.flatnonzero(story.told.reactions[turn].clicked[reader]):
-                    level = np.array([story.levels[first][reader]])
+                    level = story.levels[first][[reader]]
                     for t in range(first, back):
                         since = (story.times[t] - (story.times[t - 1] if t else world.config.start_time))[reader] / HOUR
                         reaction = story.told.reactions[t]
-                        read = reaction.clicked[[reader]].copy()
+                        read = reaction.clicked[[reader]].clone()
                         if t == turn:
                             read[0, position] = False
-                        level = world.returns.learned(level, np.array([since]), reaction.worth[[reader]], read)
+                        level = world.returns.learned(level, 0 * level + since, reaction.worth[[reader]], read)
                     with_, without = (
-                        world.returns.log_factor(x, np.array([hours])) for x in (story.levels[back][[reader]], level)
+                        world.returns.log_factor(x, 0 * x + hours) for x in (story.levels[back][[reader]], level)
                     )
                     article = names[story.slates[turn][reader, position]]
                     key = story.request(back, reader), None, story.request(turn, reader), article
@@ -180,7 +181,7 @@ def test_recording_changes_nothing_and_is_off_by_itself() -> None:
 def test_causes_are_of_clicks_that_happened_and_bots_have_none() -> None:
     config = replace(CONFIG, population=replace(CONFIG.population, bots=0.4))
     world, clicks = World(config, record_causes=True), set()
-    bot = world.population.bot
+    bot = world.population.bot.numpy()
     assert 0 < bot.sum() < N
     for turn in range(TURNS):
         feedback = world.respond(np.arange(N), np.tile(np.arange(turn, turn + 10, dtype=np.int32), (N, 1)))

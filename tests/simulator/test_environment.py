@@ -57,7 +57,7 @@ class Replay:
 
     def requests(self, running: np.ndarray) -> list[str]:
         world = self.episodes.world
-        return ids(self.config.seed, "r", world.user[running], world.decision[running]).to_pylist()
+        return ids(self.config.seed, "r", *world.requests(running)[:2]).to_pylist()
 
     def actions(self, requests: list[str]) -> np.ndarray:
         scores = np.zeros((len(requests), self.config.candidates), np.float32)
@@ -118,7 +118,7 @@ def test_observations_rewards_and_discounts_are_those_of_the_log(log: EventLog) 
         requests = replay.requests(running)
         at = [row[request] for request in requests]
         observation = replay.episodes.observe(running)
-        users = replay.episodes.world.user[running].copy()
+        users = replay.episodes.world.requests(running).user
         outcome = replay.episodes.act(running, replay.actions(requests))
         for name, values in observation.items():
             width = logged[name].shape[1]
@@ -127,7 +127,7 @@ def test_observations_rewards_and_discounts_are_those_of_the_log(log: EventLog) 
         early = decisions.time[at] < CONFIG.end_time - 25 * HOUR
         np.testing.assert_array_equal(outcome.reward[early].astype(np.float32), batch.reward.numpy()[at][early])
         compared += int(early.sum())
-        renewed = (replay.episodes.world.user[running] != users) & ~outcome.truncated
+        renewed = (replay.episodes.world.requests(running).user != users) & ~outcome.truncated
         new_users += int(renewed.sum())
         followed = ~renewed & ~outcome.info["censored"]
         np.testing.assert_array_equal(

@@ -98,7 +98,7 @@ def test_narrow_slates_bore(response: str) -> None:
             world.next_time[:] = config.start_time + turn * HOUR // 6
             world.respond(readers, np.tile(rng.choice(pool, 6, replace=False).astype(np.int32), (400, 1)))
         world.next_time[:] = config.start_time + HOUR
-        return world.response.chance(world.encounter(readers, np.tile(probe, (400, 1)))).mean(1)
+        return world.response.chance(world.encounter(readers, np.tile(probe, (400, 1)))).mean(1).numpy()
 
     bored = chance(True, 1.2) - chance(False, 1.2)
     assert interval(bored)[1] < 0
@@ -208,7 +208,7 @@ def test_taste_matters_more_than_fame_and_both_matter(world_and_log: tuple[World
     clicked = batch.feedback[..., KINDS.index("click")].numpy() > 0
     use = clicked.any(1) & ~clicked.all(1)
     reader = readers_of(world.config, log.recommendations["user_id"])
-    interest = np.einsum("dt,dkt->dk", world.population.interests[reader], newsroom.topics[article])
+    interest = np.einsum("dt,dkt->dk", world.population.interests.numpy()[reader], newsroom.topics[article])
     rate = batch.candidates.popularity[..., 2].gather(1, batch.slate).numpy()
     signals = {
         "interest": interest,

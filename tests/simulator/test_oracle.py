@@ -4,6 +4,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+import torch
 
 from newsrec.features import HOUR
 from newsrec.simulator.config import SimulationConfig
@@ -25,7 +26,7 @@ def test_the_shelf_holds_the_newest_living_articles() -> None:
     readers = np.array([4, 0, 17])
     articles, published = shelf(world, readers), world.newsroom.published
     assert articles.shape == (3, 200)
-    for row, now in zip(articles, world.next_time[readers], strict=True):
+    for row, now in zip(articles, world.requests(readers).time, strict=True):
         alive = np.flatnonzero((published <= now) & (published > now - 48 * HOUR))[::-1]
         assert 0 < len(alive) < 200
         np.testing.assert_array_equal(row[row >= 0], alive)
@@ -35,8 +36,7 @@ def test_the_shelf_holds_the_newest_living_articles() -> None:
 def test_greedy_click_shows_what_is_likeliest_clicked_best_on_top() -> None:
     world, readers = World(SimulationConfig(readers=20, seed=1, population=ALL_COME)), np.arange(20)
     slate, all_ = greedy_click(world, readers), shelf(world, readers)
-    chance = world.response.chance(world.encounter(readers, all_))
-    shown = world.response.chance(world.encounter(readers, slate))
+    chance, shown = (world.response.chance(world.encounter(readers, x)).numpy() for x in (all_, slate))
     np.testing.assert_allclose(shown, -np.sort(-np.where(all_ >= 0, chance, -1.0), 1)[:, :10])
 
 
@@ -49,21 +49,22 @@ def test_no_slate_of_two_promises_much_more_than_the_planner_s(returns: str, ela
         population=BUSY, utility=UtilityConfig(base=-1.5, position_bias=0.7),
     )  # fmt: skip
     world, readers = World(config), np.arange(25)
-    world.level[:] = np.linspace(0.2, 0.8, 25)
+    world.level[:] = torch.linspace(0.2, 0.8, 25)
     articles = shelf(world, readers)
     faced = world.encounter(readers, articles)
     chance, worth = world.response.chance(faced), world.response.worth(faced)
-    hours = (world.next_time - config.start_time) / HOUR
-    examined = np.array([1.0, 2.0**-0.7])
+    hours = (world.next_time - config.start_time).double() / HOUR
+    examined, zero = torch.tensor([1.0, 2.0**-0.7], dtype=torch.float64), torch.zeros(25, dtype=torch.float64)
 
     def promise(pair: tuple[int, ...]) -> np.ndarray:
         """[25] expected log hazard of the next visit."""
-        p, total = chance[:, pair] * examined, np.zeros(25)
+        p, total = chance[:, pair] * examined, zero
         for read in product((False, True), repeat=2):
-            probability = np.where(read, p, 1.0 - p).prod(1)
-            level = world.returns.learned(world.level, hours, worth[:, pair], np.tile(read, (25, 1)))
-            total += probability * world.returns.log_factor(level, np.zeros(1))
-        return total
+            is_read = torch.tensor(read).expand(25, 2)
+            probability = torch.where(is_read, p, 1.0 - p).prod(1)
+            level = world.returns.learned(world.level, hours, worth[:, pair], is_read)
+            total = total + probability * world.returns.log_factor(level, zero)
+        return total.numpy()
 
     pairs = list(permutations(range(12), 2))
     all_ = np.stack([promise(pair) for pair in pairs], 1)  # [25, 132]
@@ -92,7 +93,7 @@ def test_noise_draws_slates_in_proportion_to_their_scores() -> None:
     for seed in range(60):
         world = World(SimulationConfig(readers=30, candidates=3, slate_size=2, seed=seed, population=ALL_COME))
         articles = shelf(world, readers)
-        slate = Ranking(lambda world, readers, faced: np.tile([0.0, 1.0, 2.0], (30, 1)), 1.0)(world, readers)
+        slate = Ranking(lambda world, readers, faced: torch.tensor([0.0, 1.0, 2.0]).expand(30, 3), 1.0)(world, readers)
         first.append((articles == slate[:, :1]).argmax(1))
     share = np.bincount(np.concatenate(first), minlength=3) / 1_800
     expected = np.exp([0.0, 1.0, 2.0]) / np.exp([0.0, 1.0, 2.0]).sum()
@@ -105,7 +106,7 @@ def test_lives_count_days_slates_and_clicks() -> None:
     lives, world, act = live(config, greedy_click), World(config), Ranking(click_chance)
     days, slates, clicks = set(), 0, 0
     while world.next_time[0] < config.end_time:
-        days.add((world.next_time[0] - config.start_time) // (24 * HOUR))
+        days.add(int(world.next_time[0] - config.start_time) // (24 * HOUR))
         feedback = world.respond(np.array([0]), act(world, np.array([0])))
         slates, clicks = slates + 1, clicks + int((feedback.kind == 1).sum())
     assert lives.active_days.tolist() == [len(days)]

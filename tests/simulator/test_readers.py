@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from newsrec.features import DAY, HOUR
 from newsrec.simulator.readers import HABITS, NO_HABIT, Population, PopulationConfig, habit_table, settle
@@ -26,7 +27,7 @@ def test_spreads_and_medians_are_the_configured_ones() -> None:
         cookie_clearing=0.3,
         bots=0.0,
     )
-    population = settle(config, np.arange(n), 0)
+    population = Population(*(column.numpy() for column in settle(config, np.arange(n), 0)))
     assert population.interests.std() == pytest.approx(0.8, rel=0.01)
     rate = population.visits_per_hour * 24
     assert np.median(rate) == pytest.approx(0.5, rel=0.04)
@@ -38,9 +39,9 @@ def test_spreads_and_medians_are_the_configured_ones() -> None:
 
 def test_the_reader_s_clock_is_local_and_shifted() -> None:
     population = settle(PopulationConfig(bots=0.0), np.arange(3), 0)._replace(
-        utc_offset=np.array([0, -300, 330]), shift=np.array([0, 0, 2 * HOUR])
+        utc_offset=torch.tensor([0, -300, 330]), shift=torch.tensor([0, 0, 2 * HOUR])
     )
-    hours = population.rhythm_clock(np.arange(3), np.full(3, MONDAY + HOUR // 2))
+    hours = population.rhythm_clock(torch.arange(3), torch.full((3,), MONDAY + HOUR // 2))
     assert hours.tolist() == [0.5, 168 - 4.5, 4.0]  # Monday 00:30; Sunday 19:30; Monday 06:00, two hours late
 
 

@@ -1,10 +1,13 @@
 """What holds for every family of returns: the hazard of a visit is the one that is stated, and elasticity its sign."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kstest
+from torch import Tensor
 
 from newsrec.features import DAY, HOUR
 from newsrec.simulator.hazard import Hazard, HazardConfig
@@ -24,23 +27,26 @@ FAMILIES: dict[str, Callable[[float, Rhythm], ReturnFamily]] = {
 }
 
 
+def number(values: Any) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
 def absence(level: float) -> Absence:
     """Everybody left at some time of the week, hours after their level was ``level``."""
-    readers = np.arange(N)
-    start = MONDAY + np.random.default_rng(0).integers(0, 7 * DAY, N)
-    return Absence(readers, readers, np.zeros(N, np.int64), np.full(N, level), start - 3 * HOUR, start)
+    readers = torch.arange(N)
+    start = MONDAY + torch.from_numpy(np.random.default_rng(0).integers(0, 7 * DAY, N))
+    return Absence(readers, readers, torch.zeros_like(readers), number(N * [level]), start - 3 * HOUR, start)
 
 
-def integrated(family: ReturnFamily, population: Population, away: Absence, visit: np.ndarray) -> np.ndarray:
+def integrated(family: ReturnFamily, population: Population, away: Absence, visit: Tensor) -> np.ndarray:
     """[N] the hazard from ``start`` to ``visit``, added up in steps of a thousandth of each gap."""
-    share = (np.arange(1_000) + 0.5) / 1_000
-    moment = away.start[:, None] + ((visit - away.start)[:, None] * share).astype(np.int64)  # [N, 1000]
-    row = np.broadcast_to(away.reader[:, None], moment.shape)
-    habit = habit_table()[
-        population.habit[row], population.rhythm_clock(row.ravel(), moment.ravel()).astype(int).reshape(row.shape)
-    ]
-    factor = np.exp(family.log_factor(away.level[:, None], (moment - away.since[:, None]) / HOUR))
-    return (visit - away.start) / HOUR * population.visits_per_hour[away.reader] * (habit * factor).mean(1)
+    share = (torch.arange(1_000).double() + 0.5) / 1_000
+    moment = away.start[:, None] + ((visit - away.start)[:, None] * share).long()  # [N, 1000]
+    row = away.reader[:, None].expand(moment.shape)
+    habit = torch.from_numpy(habit_table())[population.habit[row], population.rhythm_clock(row, moment).long()]
+    factor = family.log_factor(away.level[:, None], (moment - away.since[:, None]).double() / HOUR).exp()
+    hours = (visit - away.start).double() / HOUR
+    return (hours * population.visits_per_hour[away.reader] * (habit * factor).mean(1)).numpy()
 
 
 @pytest.mark.parametrize("elasticity", [-2.0, -1.0, 0.0, 1.5, 3.0])
@@ -58,10 +64,10 @@ def test_elasticity_decides_who_comes_sooner(name: str) -> None:
     """The reader whose last read was a good one, against oneself after a disappointing one."""
     for elasticity in (2.0, 0.0, -2.0):
         family = FAMILIES[name](elasticity, Rhythm(POPULATION))
-        hours, read = np.zeros(1), np.array([[True]])
-        good, bad = (family.learned(np.full(1, family.rest), hours, np.array([[w]]), read)[0] for w in (0.95, 0.05))
+        hours, read = number([0.0]), torch.tensor([[True]])
+        good, bad = (family.learned(number([family.rest]), hours, number([[w]]), read).item() for w in (0.95, 0.05))
         assert good > bad
-        sooner = np.sign(family.next_visit(absence(bad)) - family.next_visit(absence(good)))
+        sooner = np.sign((family.next_visit(absence(bad)) - family.next_visit(absence(good))).numpy())
         if elasticity == 0:
             assert not sooner.any()
         else:
@@ -71,10 +77,11 @@ def test_elasticity_decides_who_comes_sooner(name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_rest_is_where_everything_is_forgotten_and_nothing_is_added(name: str) -> None:
     family = FAMILIES[name](2.0, Rhythm(POPULATION))
-    assert family.log_factor(np.array([family.rest]), np.zeros(1))[0] == 0
-    after = family.learned(np.array([0.9]), np.array([1e6]), np.zeros((1, 1)), np.array([[True]]))
-    again = family.learned(np.array([family.rest]), np.zeros(1), np.zeros((1, 1)), np.array([[True]]))
-    assert after == pytest.approx(again)
+    zero, read = number([0.0]), torch.tensor([[True]])
+    assert family.log_factor(number([family.rest]), zero).item() == 0
+    after = family.learned(number([0.9]), number([1e6]), zero[:, None], read)
+    again = family.learned(number([family.rest]), zero, zero[:, None], read)
+    assert after.item() == pytest.approx(again.item())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -87,6 +94,6 @@ def test_a_reader_comes_when_they_come_whoever_else_is_away(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_who_never_comes_is_away_for_longer_than_any_log(name: str) -> None:
-    rare = POPULATION._replace(visits_per_hour=np.full(N, 1e-30))
+    rare = POPULATION._replace(visits_per_hour=number(N * [1e-30]))
     visit = FAMILIES[name](1.5, Rhythm(rare)).next_visit(absence(0.8))
     assert (visit - absence(0.8).start >= LONGEST_GAP_HOURS * HOUR).all()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from newsrec.simulator.readers import PopulationConfig, settle
 from newsrec.simulator.rhythm import Rhythm
@@ -15,24 +16,24 @@ def self_exciting(elasticity: float = 1.0) -> SelfExciting:
 
 
 def test_excitement_fades_then_jumps() -> None:
-    before, elapsed = np.array([0.0, 0.8, 0.8, 0.8]), np.array([5.0, 10.0, 20.0, 0.0])
-    worth = np.array([[1.0, 0.75], [1.0, 0.75], [0.9, 0.9], [0.4, 0.1]])
-    read = np.array([[True, True], [True, False], [False, False], [True, True]])
+    before, elapsed = torch.tensor([0.0, 0.8, 0.8, 0.8]).double(), torch.tensor([5.0, 10.0, 20.0, 0.0]).double()
+    worth = torch.tensor([[1.0, 0.75], [1.0, 0.75], [0.9, 0.9], [0.4, 0.1]]).double()
+    read = torch.tensor([[True, True], [True, False], [False, False], [True, True]])
     expected = [
         1 - 0.6 * 0.8,  # 0.4, then 0.4 * 0.5 of what is missing
         0.4 + 0.4 * 0.6,  # half of it had faded
         0.2,  # nothing read
         0.8,  # nothing read that was worth it
     ]
-    assert self_exciting().learned(before, elapsed, worth, read) == pytest.approx(expected)
+    assert self_exciting().learned(before, elapsed, worth, read).tolist() == pytest.approx(expected)
 
 
 def test_the_hazard_follows_excitement_while_it_fades() -> None:
-    level, hours = np.array([0.5, 0.5, 0.5, 0.0]), np.array([0.0, 10.0, 1e6, 0.0])
-    factor = np.array([2.5, 1.75, 1.0, 1.0])
+    level, hours = torch.tensor([0.5, 0.5, 0.5, 0.0]).double(), torch.tensor([0.0, 10.0, 1e6, 0.0]).double()
+    factor = torch.tensor([2.5, 1.75, 1.0, 1.0])
     for elasticity in (1.0, 0.0, -1.0, 2.0):
-        found = np.exp(self_exciting(elasticity).log_factor(level, hours))
-        assert found == pytest.approx(factor**elasticity)
+        found = self_exciting(elasticity).log_factor(level, hours).exp()
+        assert found.tolist() == pytest.approx((factor**elasticity).tolist())
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from newsrec.features import DAY, HOUR
 from newsrec.simulator.articles import TOPIC_NAMES, NewsroomConfig, publish
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import PopulationConfig, habit_table, settle
 from newsrec.simulator.rhythm import Rhythm
-from newsrec.simulator.shocks import ShockConfig, Shocks, strike
+from newsrec.simulator.shocks import ShockConfig, Shocks, TopicGains, strike
 from newsrec.simulator.tastes import TasteConfig
 from newsrec.simulator.world import World
 
@@ -89,7 +90,8 @@ def test_visits_come_as_much_sooner_as_demand_is_higher() -> None:
     readers, wait, minute = np.arange(n), np.geomspace(0.1, 300, n), HOUR // 60
     start = MONDAY + np.random.default_rng(0).integers(0, 70 * HOUR, n)
     calm, busy = (
-        Rhythm(population, shocks).after(readers, start, wait) for shocks in (Shocks(*(x[:0] for x in TWO)), TWO)
+        Rhythm(population, shocks).after(*map(torch.from_numpy, (readers, start, wait))).numpy()
+        for shocks in (Shocks(*(x[:0] for x in TWO)), TWO)
     )
     assert (busy <= calm).all()
     assert (busy < calm).sum() > n / 2
@@ -97,7 +99,7 @@ def test_visits_come_as_much_sooner_as_demand_is_higher() -> None:
     table = habit_table()
     for i in readers:
         times = np.arange(start[i] + minute // 2, busy[i], minute)
-        clock = population.rhythm_clock(np.full(len(times), i), times).astype(int)
+        clock = population.rhythm_clock(torch.full((len(times),), i), torch.from_numpy(times)).long().numpy()
         total = (table[population.habit[i], clock] * factor[np.searchsorted(moments, times, side="right")]).sum() / 60
         assert total == pytest.approx(wait[i], abs=0.25)
         if busy[i] < TWO.start[0] or start[i] > TWO.end[1]:
@@ -107,13 +109,13 @@ def test_visits_come_as_much_sooner_as_demand_is_higher() -> None:
 def test_everybody_s_interest_in_the_topic_gains_while_it_lasts() -> None:
     config = SimulationConfig(readers=3, days=3, tastes=TasteConfig(drift=0.0), shocks=ShockConfig(per_month=0.0))
     world = World(config)
-    world.shocks = TWO
+    world.topic_gains = TopicGains(TWO, len(TOPIC_NAMES), world.on)
     articles = np.array([[world.newsroom.topics[:, topic].argmax() for topic in (2, 5)]] * 3)
     weight = world.newsroom.topics[articles[0]][:, [2, 5]]
-    calm = World(config).encounter(np.arange(3), articles).match
+    calm = World(config).encounter(np.arange(3), articles).match.numpy()
     for hour, gain in ((29, [0, 0]), (31, [0.5, 0]), (37, [0.5, 0.7]), (41, [0, 0.7]), (61, [0, 0])):
         world.next_time[:] = MONDAY + hour * HOUR
-        match = world.encounter(np.arange(3), articles).match
+        match = world.encounter(np.arange(3), articles).match.numpy()
         assert match - calm == pytest.approx(np.broadcast_to(weight @ gain, (3, 2)), abs=1e-6)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from newsrec.simulator.response import COMMENT, HIDE, LEAVE, LIKE, SHARE, Reaction
 from newsrec.simulator.utility import Utility, UtilityConfig
-from tests.simulator.encounters import agree, encounter
+from tests.simulator.encounters import agree, encounter, reacted
 
 B, K = 50_000, 3
 CONFIG = UtilityConfig(
@@ -29,7 +29,7 @@ FACED = encounter(B, K, match=LOGIT, disappointment=-np.log(WORTH / (1 - WORTH))
 
 @pytest.fixture(scope="module")
 def reaction() -> Reaction:
-    return Utility(CONFIG, 0).react(FACED)
+    return reacted(Utility(CONFIG, 0), FACED)
 
 
 def test_chance_and_worth_are_logistic_in_their_parts() -> None:
@@ -48,8 +48,8 @@ def test_chance_and_worth_are_logistic_in_their_parts() -> None:
     )
     faced = encounter(1, 1, match=0.5, quality=1.0, clickbait=0.2, disappointment=0.4, freshness=0.5, repetition=2)
     utility = Utility(config, 0)
-    assert utility.chance(faced) == pytest.approx(1 / (1 + np.exp(0.5)))
-    assert utility.worth(faced) == pytest.approx(1 / (1 + np.exp(0.15)))
+    assert utility.chance(faced).item() == pytest.approx(1 / (1 + np.exp(0.5)))
+    assert utility.worth(faced).item() == pytest.approx(1 / (1 + np.exp(0.15)))
 
 
 def test_examination_falls_with_the_position_and_clicks_need_it(reaction: Reaction) -> None:

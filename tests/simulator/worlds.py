@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from torch import Tensor
 
 from newsrec.features import DAY
 from newsrec.simulator import draws
@@ -35,7 +36,7 @@ class Lived(NamedTuple):
     clicked_at: np.ndarray  # [C] int64, moments
 
 
-def live(config: SimulationConfig, taste: Callable[[Encounter], np.ndarray]) -> Lived:
+def live(config: SimulationConfig, taste: Callable[[Encounter], Tensor]) -> Lived:
     """The days of ``config`` under a policy that knows the truth: of 60 new articles, those with most ``taste``.
 
     ``taste`` [B, 60] counts in units of a noise (Gumbel) that keeps slates random: they are drawn by Plackett-Luce. No
@@ -45,14 +46,15 @@ def live(config: SimulationConfig, taste: Callable[[Encounter], np.ndarray]) -> 
     n, number = config.readers, np.arange(60)
     visits, events = [], [Feedback.none()]
     began = np.full(n, -1)
-    while len(due := np.flatnonzero(world.next_time < end)):
-        new = world.visit[due] + (world.user[due] << 16) != began[due]
-        began[due] = world.visit[due] + (world.user[due] << 16)
-        visits.append((world.next_time[due[new]], due[new]))
-        newest = np.searchsorted(world.newsroom.published, world.next_time[due], side="right") - 1
+    while len(due := world.due(end)):
+        asked = world.requests(due)
+        new = asked.visit + (asked.user << 16) != began[due]
+        began[due] = asked.visit + (asked.user << 16)
+        visits.append((asked.time[new], due[new]))
+        newest = np.searchsorted(world.newsroom.published, asked.time, side="right") - 1
         articles = newest[:, None] - number  # [B, 60]
-        u = draws.uniform(config.seed, "slates of a test", world.user[due, None], world.decision[due, None], number)
-        score = taste(world.encounter(due, articles)) - np.log(-np.log(u))
+        u = draws.uniform(config.seed, "slates of a test", asked.user[:, None], asked.decision[:, None], number)
+        score = taste(world.encounter(due, articles)).numpy() - np.log(-np.log(u))
         chosen = np.argsort(-score, 1)[:, :per_slate]
         events.append(world.respond(due, np.take_along_axis(articles, chosen, 1).astype(np.int32)))
     moment, visitor = (np.concatenate(column) for column in zip(*visits, strict=True))
