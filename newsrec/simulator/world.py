@@ -237,7 +237,7 @@ class World:
         """
         rows, articles = self._tensor(readers), self._tensor(slate)
         now = self.next_time[rows]
-        encounter, bot = self._encounter(rows, articles), self.population.bot[rows]
+        encounter, bot = self.encounter(readers, slate), self.population.bot[rows]
         reaction = self.response.react(encounter)
         programs = bot.nonzero()[:, 0]
         if len(programs):
@@ -278,23 +278,21 @@ class World:
     @torch.inference_mode()
     def encounter(self, readers: np.ndarray, articles: np.ndarray) -> Encounter:
         """What ``articles`` [B, K] (rows, -1 behind the end) are to ``readers`` [B] at their next moment."""
-        return self._encounter(self._tensor(readers), self._tensor(articles))
-
-    def _encounter(self, readers: Tensor, articles: Tensor) -> Encounter:
-        traits, article, now = self.traits, articles.clamp(min=0).long(), self.next_time[readers]
+        rows, traits, listed = self._tensor(readers), self.traits, self._tensor(articles)
+        article, now = listed.clamp(min=0).long(), self.next_time[rows]
         shown = article[:, :, None].int() + 1  # [B, K, 1]
-        memory = self._memory[readers].flatten(1)[:, None]  # [B, 1, MEMORY slates, one behind the other]
+        memory = self._memory[rows].flatten(1)[:, None]  # [B, 1, MEMORY slates, one behind the other]
         age = (now[:, None] - traits.published[article]).double() / HOUR
-        interests = self.tastes.at(readers, now)  # [B, T]
+        interests = self.tastes.at(rows, now)  # [B, T]
         if len(self.topic_gains):
             interests = (interests + self.topic_gains.at(now)).float()
         clickbait = traits.clickbait[article]
         return Encounter(
-            reader=self.number[readers],
-            user=self.user[readers],
-            decision=self.decision[readers],
-            patience=self.population.patience[readers],
-            present=articles >= 0,
+            reader=self.number[rows],
+            user=self.user[rows],
+            decision=self.decision[rows],
+            patience=self.population.patience[rows],
+            present=listed >= 0,
             match=(interests[:, None] * traits.topics[article]).sum(2),
             quality=traits.quality[article],
             clickbait=clickbait,
