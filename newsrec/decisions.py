@@ -141,8 +141,8 @@ class Decisions:
         """The same decisions, each with the rewards of ``steps`` of them and the successor behind these.
 
         ``reward`` and ``retention`` are discounted sums, ``discount`` the product; an open story counts as far as it
-        was seen (Sutton and Barto 2018, section 7.1). Where a visit ends within these steps, ``returned`` and ``expected``
-        are the discounted sums over the visits that do, and ``visit_end`` says so; elsewhere they stay.
+        was seen (Sutton and Barto 2018, section 7.1). Where a visit ends within these steps, ``returned`` and
+        ``expected`` are the discounted sums over the visits that do, and ``visit_end`` says so; elsewhere they stay.
         """
         if steps == 1:
             return self

@@ -1,10 +1,10 @@
 """The policies by name. Adding one is one file, one line here and one TOML in ``configs/``."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
-from newsrec.baselines import matrix_factorization, popularity, transformer
+from newsrec.baselines import diverse, matrix_factorization, popularity, supervised, transformer
 from newsrec.rl import actor_critic, cql, decision_transformer, dqn, imitation, iql, policy_gradient
 
 
@@ -17,6 +17,9 @@ class Entry(NamedTuple):
     long_term: bool = False
     """It optimises what comes later: its batches hold successors, it needs a log with a clock and propensities, and
     clicks on validation decisions do not say when to stop: the weights of the last epoch are kept."""
+    label: Literal["click", "dwell", "return"] = "click"
+    """What it is taught. Another one than the click has to stand in the log, and leads away from clicks: the weights of
+    the last epoch are kept here, too."""
 
 
 REGISTRY = {
@@ -27,6 +30,9 @@ REGISTRY = {
         matrix_factorization.MatrixFactorizationLearner,
     ),
     "transformer": Entry(transformer.Config, transformer.TransformerPolicy, transformer.TransformerLearner),
+    "dwell": Entry(supervised.DwellConfig, supervised.SupervisedPolicy, supervised.DwellLearner, label="dwell"),
+    "return": Entry(supervised.ReturnConfig, supervised.SupervisedPolicy, supervised.ReturnLearner, label="return"),
+    "diverse": Entry(diverse.Config, diverse.DiversePolicy, diverse.DiverseLearner, label="dwell"),
     "dqn": Entry(dqn.Config, dqn.DQNPolicy, dqn.DQNLearner, long_term=True),
     "cql": Entry(cql.Config, cql.CQLPolicy, cql.CQLLearner, long_term=True),
     "iql": Entry(iql.Config, iql.IQLPolicy, iql.IQLLearner, long_term=True),

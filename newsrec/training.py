@@ -3,8 +3,8 @@
 Decisions are split by time: the earliest are trained on, the next ones (validation) say when to stop, the last ones
 (test) are never looked at here. What is kept are the weights with the best nDCG of the validation decisions' full
 ranking, which is what judging looks at; the initial ones if no epoch improves on them. A long-term policy gives clicks
-away on purpose: it trains for all epochs and keeps the last weights, whatever validation says. So does the student of a
-teacher, whose lesson is not the clicks.
+away on purpose: it trains for all epochs and keeps the last weights, whatever validation says. So do a policy that is
+taught another label than the click, and the student of a teacher, whose lesson is not the clicks.
 """
 
 import copy
@@ -26,6 +26,7 @@ from newsrec.catalogue import Catalogue, from_articles
 from newsrec.config import InvalidConfig
 from newsrec.decisions import Decisions, time_split
 from newsrec.evaluation.ranking import evaluate
+from newsrec.events import KINDS
 from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
 from newsrec.reward import RewardConfig
@@ -117,14 +118,14 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
     entry, teacher = REGISTRY[run.policy], _teacher(run)
     source = artifact.load(run.warm_start) if run.warm_start else None
     decisions = decisions.numbered_by(teacher.catalogue if teacher else _known_articles(decisions, rows))
+    _check_labels(decisions, run)
     if entry.long_term:
-        _check_long_term(decisions, run)
         decisions = decisions.n_step(run.steps)
     model: Any = config.from_mapping(entry.config, run.model, "model")
     policy: Any = entry.policy(model, decisions.catalogue.trained)
     started = warm_start(policy, decisions.catalogue, source, run.warm_start_layers) if source else None
     learner = _learner(policy, teacher, run, generator)
-    keep_last = entry.long_term or teacher is not None
+    keep_last = entry.long_term or entry.label != "click" or teacher is not None
     best, best_weights, waited = _ranking_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
     progress(f"{run.policy} untrained  validation nDCG {best:.4f}")
     for epoch in range(1, run.training.epochs + 1):
@@ -199,17 +200,23 @@ def _epoch(
     return {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
 
 
-def _check_long_term(decisions: Decisions, run: RunConfig) -> None:
-    """Raises InvalidConfig for a log in which nothing long-term can be learnt."""
-    if not run.use_time:
+def _check_labels(decisions: Decisions, run: RunConfig) -> None:
+    """Raises InvalidConfig for a log that does not hold what the policy is taught."""
+    entry = REGISTRY[run.policy]
+    returns = entry.long_term or entry.label == "return"
+    if returns and not run.use_time:
         raise InvalidConfig(
             f"{run.policy} learns from when readers come back, and use_time = false says there is no clock"
         )
-    if np.isnan(decisions.propensity).all():
+    if entry.long_term and np.isnan(decisions.propensity).all():
         wanted = "expected logged ones (newsrec doctor LOG says what else this log allows)"
         raise InvalidConfig(f"{run.policy} corrects for how slates were chosen: found no propensities, {wanted}")
-    if not decisions.returned.any():
+    if returns and not decisions.returned.any():
         raise InvalidConfig(f"{run.policy} learns from who comes back: found no reader with a second visit")
+    if entry.label == "dwell" and not decisions.feedback[:, KINDS.index("dwell")].any():
+        raise InvalidConfig(
+            f"{run.policy} learns from how long reads last: found no dwell, expected feedback with some"
+        )
 
 
 def _ranking_ndcg(policy: Policy, decisions: Decisions, rows: np.ndarray) -> float:

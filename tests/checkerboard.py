@@ -28,13 +28,15 @@ def log(
     content: bool = False,
     replaced_at: float = 2.0,
     daily: bool = False,
+    dwell_seconds: float = 0.0,
     seed: int = 0,
 ) -> EventLog:
     """One click a decision, on slates of half even and half odd articles, which are all the candidates.
 
     ``content``: embeddings show the parity (else articles have none). From the share ``replaced_at`` of the time on,
     only articles that were not there before are shown. ``daily``: even readers come on even days, odd ones on odd days,
-    so that popularity tells the parity; else they come in turns, and popularity tells nothing.
+    so that popularity tells the parity; else they come in turns, and popularity tells nothing. ``dwell_seconds`` are
+    logged of each read, unless 0.
     """
     rng = np.random.default_rng(seed)
     sign = np.where(np.arange(articles) % 2, 1.0, -1.0)[:, None]
@@ -59,11 +61,13 @@ def log(
         shown = {"session_id": "s", "time": time, "policy": "random", "candidates": slate, "slate": slate}
         shown["propensities"] = [1.0 / left for left in range(SLATE, 0, -1)]
         rows["recommendations"].append(request | shown)
-        for kind, seen in (("impression", slate), ("click", [wanted])):
+        read = [wanted] if dwell_seconds else []
+        for kind, seen in (("impression", slate), ("click", [wanted]), ("dwell", read)):
             for article in seen:
                 event = {"event_id": f"{kind} {number} {article}", "article_id": article, "kind": kind}
                 arrival = {"time": time, "received_at": time + 10_000_000}
-                rows["feedback"].append(request | event | arrival | {"position": slate.index(article)})
+                lasted = {"dwell_seconds": dwell_seconds} if kind == "dwell" else {}
+                rows["feedback"].append(request | event | arrival | lasted | {"position": slate.index(article)})
     return EventLog(**{name: from_rows(name, table) for name, table in rows.items()})
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,8 @@ def test_the_same_seed_gives_the_same_weights(name: str) -> None:
 @every_policy
 def test_gradients_do_not_pile_up_from_step_to_step(name: str) -> None:
     entry, generator = REGISTRY[name], torch.Generator()
-    policy = entry.policy(entry.config(learning_rate=1e-30), decisions().catalogue.trained)
+    rates = {field.name: 1e-30 for field in fields(entry.config) if field.name.endswith("learning_rate")}
+    policy = entry.policy(entry.config(**rates), decisions().catalogue.trained)
     learner = entry.learner(policy, generator)
     learner.update(decisions().batch(np.arange(100), successors=True))
     before = copy.deepcopy(policy.state_dict())  # running scales move with each batch
@@ -166,24 +168,29 @@ def test_popularity_solves_the_checkerboard_of_even_and_odd_days() -> None:
     assert checkerboard.accuracy(found, decided, after_two_hours) >= 0.95
 
 
-@functools.cache
-def interleaved() -> Any:
-    return checkerboard.log()
+def dwell_seconds(name: str) -> float:
+    """All reads last as long as each other: who learns from dwell has nothing else to rank by, either."""
+    return 30.0 if REGISTRY[name].label == "dwell" else 0.0
 
 
 @functools.cache
-def with_new_articles() -> Any:
-    return checkerboard.log(content=True, replaced_at=0.75)
+def interleaved(dwell_seconds: float = 0.0) -> Any:
+    return checkerboard.log(dwell_seconds=dwell_seconds)
+
+
+@functools.cache
+def with_new_articles(dwell_seconds: float = 0.0) -> Any:
+    return checkerboard.log(content=True, replaced_at=0.75, dwell_seconds=dwell_seconds)
 
 
 @every_personal_policy
 def test_solves_the_checkerboard_by_identity_where_articles_have_no_content(name: str) -> None:
-    assert checkerboard.accuracy(*checkerboard.solve(name, interleaved())) >= 0.95
+    assert checkerboard.accuracy(*checkerboard.solve(name, interleaved(dwell_seconds(name)))) >= 0.95
 
 
 @every_personal_policy
 def test_solves_the_checkerboard_by_content_on_articles_newer_than_the_artefact(name: str) -> None:
-    found, decided, test = checkerboard.solve(name, with_new_articles())
+    found, decided, test = checkerboard.solve(name, with_new_articles(dwell_seconds(name)))
     assert not decided.batch(test).candidates.article_index.any(), "every candidate is unknown by index"
     assert checkerboard.accuracy(found, decided, test) >= 0.95
 
@@ -195,7 +202,7 @@ def test_popularity_cannot_solve_the_personal_checkerboards() -> None:
 
 @every_personal_policy
 def test_a_new_article_like_those_read_outscores_its_opposite(name: str) -> None:
-    found, decided, test = checkerboard.solve(name, with_new_articles(), epochs=4)
+    found, decided, test = checkerboard.solve(name, with_new_articles(dwell_seconds(name)), epochs=4)
     state = decided.batch(test[-1:]).state
     read = torch.nn.functional.normalize((state.history_content * state.history_mask[..., None]).sum(1))  # [1, E]
     content = torch.stack([read, -read], 1)  # [1, 2, E]

@@ -62,6 +62,13 @@ def clicked_elsewhere(decisions: Decisions, rows: np.ndarray) -> Decisions:
     return replace(decisions, feedback=feedback)
 
 
+def read_for_half_a_minute(decisions: Decisions) -> Decisions:
+    """The same decisions, with a dwell of 30 seconds on each read."""
+    feedback = decisions.feedback.copy()
+    feedback[:, KINDS.index("dwell")] = 30.0 * feedback[:, KINDS.index("click")]
+    return replace(decisions, feedback=feedback)
+
+
 def test_the_test_decisions_are_never_looked_at(decisions: Decisions) -> None:
     train_rows, validation, test = time_split(decisions.time, LOOP.validation, LOOP.test)
     expected, lines = run(decisions)
@@ -74,7 +81,8 @@ def test_the_test_decisions_are_never_looked_at(decisions: Decisions) -> None:
 
 def test_the_same_run_gives_the_same_version_and_another_seed_another(decisions: Decisions) -> None:
     for name in REGISTRY:
-        first, second = (run(decisions, name, epochs=1)[0] for _ in range(2))
+        log = read_for_half_a_minute(decisions) if REGISTRY[name].label == "dwell" else decisions
+        first, second = (run(log, name, epochs=1)[0] for _ in range(2))
         assert first.version == second.version
     assert not same_weights(run(decisions, epochs=1, seed=1)[0], run(decisions, epochs=1)[0])
 
@@ -213,6 +221,30 @@ def test_a_teacher_is_followed_to_the_last_epoch_whatever_validation_says(decisi
     assert len(run(decisions, patience=1, model={"learning_rate": 1e-12})[1]) == 2, "clicks alone stop it"
     with pytest.raises(InvalidConfig, match=r"teacher matrix_.* found use_time true, expected false as in this run"):
         train(decisions, replace(wanted, use_time=False), lines.append)
+
+
+def test_another_label_than_the_click_is_followed_to_the_last_epoch(decisions: Decisions) -> None:
+    still = {"learning_rate": 1e-12}
+    for name in ("dwell", "return", "diverse"):
+        lines = run(read_for_half_a_minute(decisions), name, epochs=3, patience=1, model=still)[1]
+        assert len(lines) == 1 + 3, name
+    assert len(run(decisions, "transformer", epochs=3, patience=1, model=still)[1]) == 2, "clicks say when to stop"
+
+
+def test_a_log_without_the_label_is_refused(decisions: Decisions) -> None:
+    for name in ("dwell", "diverse"):
+        with pytest.raises(InvalidConfig, match=rf"{name} learns from how long reads last: found no dwell, expected"):
+            run(decisions, name)
+    nobody = replace(decisions, returned=np.zeros_like(decisions.returned))
+    for name in ("return", "dqn"):
+        with pytest.raises(InvalidConfig, match=rf"{name} learns from who comes back: found no reader with a second"):
+            run(nobody, name)
+        with pytest.raises(InvalidConfig, match=rf"{name} learns from when readers come back, and use_time = false"):
+            train(decisions, RunConfig(name, use_time=False, training=LOOP), lambda _: None)
+    unknown = replace(decisions, propensity=np.full_like(decisions.propensity, np.nan))
+    run(unknown, "return", epochs=1)
+    with pytest.raises(InvalidConfig, match=r"dqn corrects for how slates were chosen: found no propensities"):
+        run(unknown, "dqn")
 
 
 def test_weights_to_start_from_that_are_not_there_or_do_not_fit_are_said(decisions: Decisions, tmp_path: Path) -> None:

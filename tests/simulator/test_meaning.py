@@ -155,7 +155,7 @@ def test_visits_follow_the_hours_of_the_reader_s_own_day() -> None:
     local = (
         microseconds(first["time_min"])
         + first["offset_min"].cast("int64").to_numpy() * MINUTE
-        - population.shift[reader]
+        - population.shift[reader].numpy()
     )
     hour = (local // HOUR + 3 * 24) % WEEK_HOURS  # 1970 began on a Thursday
     for habit, row in enumerate(habit_table()[:NO_HABIT]):
