@@ -90,9 +90,13 @@ class HistoryScorer(nn.Module):
         chosen = torch.randperm(len(keys), generator=generator)[:negatives]  # [N]
         return shared_negatives_cross_entropy(queries, targets, keys, chosen)
 
-    def rank(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
-        """[B, C] from reader vectors [B, W] and the context of the request [B, X]."""
-        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+    def rank(self, reader: Tensor, context: Tensor, candidates: Candidates, offered: Tensor | None = None) -> Tensor:
+        """[B, C] from reader vectors [B, W] and the context of the request [B, X].
+
+        ``offered`` [B, C, W] are the vectors of the candidates, where they are there already.
+        """
+        if offered is None:
+            offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         query = reader + self.context(context)  # [B, W]
         affinity = (offered @ query[..., None]).squeeze(-1)  # [B, C]
         shift = (demand_features(candidates) @ self.moment(context)[..., None]).squeeze(-1)  # [B, C]

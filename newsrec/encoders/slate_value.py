@@ -66,9 +66,11 @@ class SlateValueScorer(HistoryScorer):
         self.click_level = StateHead(network.width)
         self.value = SlateValue(network.width, click_weight)
 
-    def click_logits(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
-        """[B, C]: log odds of a click, minus infinity where there is no candidate."""
-        return self.rank(reader, context, candidates) + self.click_level(reader, context)[:, None]
+    def click_logits(
+        self, reader: Tensor, context: Tensor, candidates: Candidates, offered: Tensor | None = None
+    ) -> Tensor:
+        """[B, C]: log odds of a click, minus infinity where there is no candidate. Arguments as those of ``rank``."""
+        return self.rank(reader, context, candidates, offered) + self.click_level(reader, context)[:, None]
 
     def values(
         self, heads: SlateValue, reader: Tensor, context: Tensor, candidates: Candidates
@@ -110,9 +112,9 @@ class BestSlateScorer(SlateValueScorer):
         training = self.training
         self.eval()
         reader = self.reader(state)  # [B, W]
-        probability = self.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
-        self.train(training)
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        probability = self.click_logits(reader, state.context, candidates, offered).sigmoid()  # [B, C]
+        self.train(training)
         _, worth = self.value(reader, state.context, offered, candidates)
         unread, later = lagging(reader, state.context, offered, candidates)
         added = probability * worth  # [B, C]
