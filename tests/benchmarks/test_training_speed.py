@@ -10,7 +10,7 @@ import pytest
 import torch
 import typer
 
-from benchmarks.results import ROOT
+from benchmarks.results import FOLDER, ROOT, to_markdown
 from benchmarks.training_speed import __main__ as benchmark
 from benchmarks.training_speed.__main__ import QUICK, Size, judged, ratio
 from benchmarks.training_speed.observation import OBSERVED, observed, restored
@@ -119,3 +119,8 @@ def test_a_quick_run_compares_both(tmp_path: Path) -> None:
     assert found["newsrec"]["transitions"] == found["d3rlpy"]["transitions"]
     assert len(found["train"]["ratio_of_rounds"]) == QUICK.rounds
     assert abs(found["newsrec"]["parameters"] / found["d3rlpy"]["parameters"] - 1.0) < 0.1, "an equal network"
+
+
+def test_the_page_of_results_shows_those_of_the_benchmark() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert to_markdown(FOLDER / "training_speed.json") in page
