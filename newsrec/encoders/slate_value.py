@@ -47,9 +47,11 @@ class SlateValue(nn.Module):
     def start(self, reward: Tensor, discount: Tensor) -> None:
         """Set the level to what ``reward`` and ``discount`` [B] of a first batch add up to when they go on like that.
 
-        A bootstrapped value would need thousands of steps to climb there, and reads would look precious on the way.
+        A bootstrapped value would need thousands of steps to climb there, and reads would look precious on the way. A
+        level that is there already, of a warm start, stays.
         """
-        self.level.copy_(reward.mean() / (1.0 - discount.mean()).clamp(min=1.0 / LONGEST_HORIZON))
+        if self.level == 0.0:
+            self.level.copy_(reward.mean() / (1.0 - discount.mean()).clamp(min=1.0 / LONGEST_HORIZON))
 
     @torch.no_grad()
     def follow(self, online: "SlateValue", rate: float) -> None:

@@ -78,8 +78,9 @@ def test_level_and_worth_add_up_by_hand() -> None:
     q, worth = heads(torch.zeros(2, 16), torch.zeros(2, CONTEXT_DIM), torch.zeros(2, 5, 16), candidates)
     assert q.tolist() == pytest.approx([2.0 / 0.4 + 0.5] * 2)
     assert torch.equal(worth, 3.0 * candidates.mask)
-    heads.start(torch.tensor([2.0]), torch.tensor([1.0]))
-    assert heads.level.item() == pytest.approx(200.0), "a day without a break is no endless one"
+    endless = SlateValue(16, 1.0)
+    endless.start(torch.tensor([2.0]), torch.tensor([1.0]))
+    assert endless.level.item() == pytest.approx(200.0), "a day without a break is no endless one"
 
 
 def test_following_ends_at_the_one_followed() -> None:
@@ -99,3 +100,10 @@ def test_the_spread_is_between_the_candidates_of_a_request() -> None:
     policy.observe_spread(added, mask)
     assert policy.spread.item() == pytest.approx(0.95 + 0.05 * 0.8**0.5)
     assert spread(added, mask & False).item() == pytest.approx(1e-6)
+
+
+def test_a_warm_level_stays() -> None:
+    heads = SlateValue(16, 1.0)
+    heads.level.fill_(5.0)
+    heads.start(torch.tensor([2.0]), torch.tensor([0.5]))
+    assert heads.level.item() == 5.0
