@@ -35,9 +35,9 @@ from newsrec.encoders.slate_value import BestSlateScorer, spread
 from newsrec.rl.objectives import (
     click_likelihood,
     conservative_penalty,
+    long_term_reward,
     slate_cross_entropy,
     temporal_difference_target,
-    weighted_reward,
 )
 from newsrec.transitions import Transitions, clicked
 
@@ -107,7 +107,7 @@ class CQLLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
-        reward = weighted_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
+        reward = long_term_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
         discount = config.continuation * batch.discount
         if not self.started:
             policy.value.start(reward, discount)

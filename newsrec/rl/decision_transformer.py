@@ -39,10 +39,10 @@ from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
 from newsrec.encoders.slate_value import LONGEST_HORIZON
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import (
+    long_term_reward,
     slate_cross_entropy,
     slate_log_probability,
     temporal_difference_target,
-    weighted_reward,
 )
 from newsrec.transitions import CONTEXT_DIM, Candidates, State, Transitions, clicked, shown
 
@@ -191,7 +191,7 @@ class DecisionTransformerLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
-        reward = weighted_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
+        reward = long_term_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
         if not self.started:
             policy.returns.start(reward, batch.discount)
             self.started = True

@@ -38,9 +38,9 @@ from newsrec.encoders.scorer import NetworkConfig
 from newsrec.encoders.slate_value import BestSlateScorer
 from newsrec.rl.objectives import (
     click_likelihood,
+    long_term_reward,
     slate_cross_entropy,
     temporal_difference_target,
-    weighted_reward,
 )
 from newsrec.transitions import Transitions, clicked, shown
 
@@ -105,7 +105,7 @@ class DQNLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
-        reward = weighted_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
+        reward = long_term_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
         discount = config.continuation * batch.discount
         if not self.started:
             policy.value.start(reward, discount)

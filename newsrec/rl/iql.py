@@ -39,10 +39,10 @@ from newsrec.rl.objectives import (
     advantage_weight,
     click_likelihood,
     expectile_loss,
+    long_term_reward,
     slate_cross_entropy,
     slate_log_probability,
     temporal_difference_target,
-    weighted_reward,
 )
 from newsrec.transitions import Candidates, State, Transitions, clicked, shown
 
@@ -130,7 +130,7 @@ class IQLLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config, places = self.policy, self.policy.config, batch.slate_mask.sum().clamp(min=1)
-        reward = weighted_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
+        reward = long_term_reward(batch.reward, batch.retention, config.click_weight, config.return_weight)
         discount = config.continuation * batch.discount
         if not self.started:
             policy.value.start(reward, discount)

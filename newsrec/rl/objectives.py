@@ -126,22 +126,11 @@ def distillation_loss(student: Tensor, teacher: Tensor, mask: Tensor, temperatur
     return temperature**2 * difference.sum() / rows.sum().clamp(min=1)
 
 
-def long_term_reward(
-    reward: Tensor, visit_end: Tensor, returned: Tensor, expected: Tensor, click_weight: float, return_weight: float
-) -> Tensor:
-    """[B] ``click_weight reward + return_weight (returned - expected)``, the second term at visit ends alone.
-
-    Arguments [B] as in ``Transitions``; ``click_weight`` in clicks a click, ``return_weight`` in clicks a visit that
-    habit did not predict. Habit alone adds 0 on average (``newsrec.habit``), so frequent readers are not rewarded for
-    being frequent.
-    """
-    return click_weight * reward + return_weight * (returned - expected) * visit_end
-
-
-def weighted_reward(reward: Tensor, retention: Tensor, click_weight: float, return_weight: float) -> Tensor:
+def long_term_reward(reward: Tensor, retention: Tensor, click_weight: float, return_weight: float) -> Tensor:
     """[B] ``click_weight reward + return_weight retention``: what a decision brought now, and of the next visit.
 
-    Arguments [B] as in ``Transitions``; ``click_weight`` in visits a click, ``return_weight`` in visits a visit.
+    Arguments [B] as in ``Transitions``; ``click_weight`` in clicks a click, ``return_weight`` in clicks a visit that
+    habit did not predict. Habit alone adds nothing, so frequent readers are not rewarded for being frequent.
     """
     return click_weight * reward + return_weight * retention
 

@@ -168,11 +168,9 @@ def test_distillation_by_hand_and_zero_for_a_student_that_knows_all() -> None:
 
 
 def test_the_long_term_reward_by_hand() -> None:
-    """Two clicks and a return against .25 expected; no click at the end of a visit after which nobody came; within a
-    visit what came after it is not counted."""
-    reward, visit_end = torch.tensor([2.0, 0.0, 1.0]), torch.tensor([True, True, False])
-    returned, expected = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.25, 0.5, 0.25])
-    found = objectives.long_term_reward(reward, visit_end, returned, expected, 0.5, 4.0)
+    """Two clicks and three quarters of a visit won; no click and half a visit lost; a click alone."""
+    reward, retention = torch.tensor([2.0, 0.0, 1.0]), torch.tensor([0.75, -0.5, 0.0])
+    found = objectives.long_term_reward(reward, retention, 0.5, 4.0)
     assert found.tolist() == [0.5 * 2.0 + 4.0 * 0.75, -2.0, 0.5]
 
 
