@@ -8,7 +8,7 @@ import torch
 
 from newsrec.baselines.matrix_factorization import Config as FactorConfig
 from newsrec.baselines.matrix_factorization import MatrixFactorizationPolicy
-from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
+from newsrec.encoders.scorer import HistoryScorer, NetworkConfig, WorthHead
 from newsrec.encoders.slate_value import BestSlateScorer
 from newsrec.evaluation import explanation
 from newsrec.evaluation.explanation import METHODS, explained, only, read_attributions, select
@@ -51,6 +51,8 @@ def test_integrated_gradients_add_up_to_what_the_history_does(kind: str, network
     if kind == "value":
         torch.manual_seed(0)
         network = opinionated(BestSlateScorer(NETWORK, ARTICLES, 1.0))
+        with torch.no_grad():
+            network.value.read.own.weight /= WorthHead.reach
     state, candidates, at = asked()
     found = read_attributions(network, state, candidates, at, "integrated_gradients")
     article = select(candidates, at)
