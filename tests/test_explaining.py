@@ -131,7 +131,7 @@ def run(
 
 
 def test_the_command_says_what_drove_and_what_moved(run: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = run("dqn dqn", "--user", "u", "--size", "3")
+    code, out, err = run("dqn dqn", "--user", "u", "--size", "4")
     assert (code, err) == (0, "")
     for words in ("for u at 2024-01-01 09:00 UTC, 3 reads known", "driven by", "by clicks", "long-term", "shown at 1"):
         assert words in out
