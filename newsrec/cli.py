@@ -212,8 +212,7 @@ def _report(log: EventLog, out: Path) -> None:
 
 def _summary(log: EventLog) -> Table:
     """What the log holds, counted; the click rate is that of its decisions alone."""
-    is_decision = pc.not_equal(log.recommendations["policy"], events.IMPORTED_POLICY)
-    decisions = log.recommendations.filter(is_decision)
+    decisions = log.decisions
     own = log.feedback.filter(pc.is_in(log.feedback["request_id"], value_set=decisions["request_id"].combine_chunks()))
     shown, clicks = (pc.sum(pc.equal(own["kind"], kind)).as_py() or 0 for kind in ("impression", "click"))
     titled = log.articles.num_rows - log.articles["title"].null_count

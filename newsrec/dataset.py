@@ -15,7 +15,7 @@ from newsrec import catalogue as catalogues
 from newsrec import events, habit, surrogate
 from newsrec.catalogue import Catalogue
 from newsrec.decisions import Decisions, Ragged, StoredCounts
-from newsrec.events import IMPORTED_POLICY, KINDS, ORDINAL_TIME, TIME, EventLog, InvalidEvents, join, microseconds
+from newsrec.events import KINDS, ORDINAL_TIME, TIME, EventLog, InvalidEvents, join, microseconds
 from newsrec.features import HOUR, POPULARITY_HALF_LIFE_HOURS
 from newsrec.reward import RewardConfig, discount, engagement, open_discount
 from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
@@ -34,7 +34,7 @@ def build(
     if use_time and ORDINAL_TIME in log.flags:
         wanted = "age, popularity, hour, session gaps and active days need a clock"
         raise InvalidEvents(f"the log's times only give an order ({ORDINAL_TIME}), and {wanted}; set use_time = false")
-    recommendations = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+    recommendations = log.decisions
     recommendations = recommendations.sort_by([("time", "ascending"), ("request_id", "ascending")])
     if not recommendations.num_rows:
         raise InvalidEvents("recommendations: found no decision (only imported reads), expected logged slates")
@@ -87,10 +87,14 @@ def build(
 
 def from_log(log: EventLog, reward: RewardConfig | None = None, use_time: bool = True) -> Decisions:
     """``build`` with the library's own point-in-time join: for tests, the simulator, and logs without a store."""
+    return build(log, *point_in_time_features(log), reward or RewardConfig(), use_time)
+
+
+def point_in_time_features(log: EventLog) -> tuple[pa.Table, pa.Table]:
+    """The rows of readers and of articles that ``build`` takes, by the library's own join."""
     readers = point_in_time(decision_moments(log), reader_snapshots(log), "user_id")
     counts = article_snapshots(log).drop_columns(["embedding", "published_at"])
-    articles = point_in_time(article_moments(log), counts, "article_id")
-    return build(log, readers, articles, reward or RewardConfig(), use_time)
+    return readers, point_in_time(article_moments(log), counts, "article_id")
 
 
 def _ragged(lists: pa.ChunkedArray, catalogue: Catalogue) -> Ragged:

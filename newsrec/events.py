@@ -114,9 +114,14 @@ class EventLog(NamedTuple):
     flags: frozenset[str] = frozenset()
 
     @property
+    def decisions(self) -> pa.Table:
+        """The recommendations that somebody chose: all but imported reads, in the order of the log."""
+        return self.recommendations.filter(pc.not_equal(self.recommendations["policy"], IMPORTED_POLICY))
+
+    @property
     def has_propensities(self) -> bool:
-        """Whether every logged decision (imported reads aside) carries the probabilities it was drawn with."""
-        decisions = self.recommendations.filter(pc.not_equal(self.recommendations["policy"], IMPORTED_POLICY))
+        """Whether every logged decision carries the probabilities it was drawn with."""
+        decisions = self.decisions
         return decisions.num_rows > 0 and decisions["propensities"].null_count == 0
 
 

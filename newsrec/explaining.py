@@ -17,7 +17,7 @@ from newsrec.decisions import Decisions
 from newsrec.encoders.slate_value import SlateValueScorer
 from newsrec.evaluation.explanation import METHODS, read_attributions
 from newsrec.evaluation.moves import Asked, Moves, moves, ranks
-from newsrec.events import IMPORTED_POLICY, EventLog
+from newsrec.events import EventLog
 from newsrec.features import feature_hash
 from newsrec.reward import RewardConfig
 from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
@@ -83,7 +83,7 @@ class Explanation(NamedTuple):
 
 def latest_request(log: EventLog, user_id: str) -> str:
     """The name of the last decision made for ``user_id``. Raises CannotExplain."""
-    decisions = _decisions(log)
+    decisions = log.decisions
     own = decisions.filter(pc.equal(decisions["user_id"], user_id))
     if not own.num_rows:
         readers = pc.count_distinct(decisions["user_id"]).as_py()
@@ -110,7 +110,7 @@ def explain(
     one = one_decision(log, request_id, any(loaded.use_time for loaded in artifacts))
     requests = [_seen_by(loaded, one) for loaded in artifacts]
     policy, (state, candidates) = artifacts[0].policy, requests[0]
-    row = _decisions(log).filter(pc.equal(_decisions(log)["request_id"], request_id)).to_pylist()[0]
+    (row,) = _of_request(log, request_id).to_pylist()
     if not state.history_mask.any():
         found = f"the reader {row['user_id']!r} had read nothing yet at {request_id!r}"
         raise CannotExplain(f"{found}, expected a request with a history")
@@ -154,10 +154,7 @@ def explain(
 
 def one_decision(log: EventLog, request_id: str, use_time: bool = True) -> Decisions:
     """The decision ``request_id`` alone, as it stands in ``dataset.from_log(log)``. Raises CannotExplain."""
-    decisions = _decisions(log)
-    only = decisions.filter(pc.equal(decisions["request_id"], request_id))
-    if not only.num_rows:
-        raise CannotExplain(f"found no decision {request_id!r}, expected one of {decisions.num_rows:,} requests")
+    only = _of_request(log, request_id)
     user, offered = only["user_id"][0], only["candidates"].combine_chunks().flatten()
 
     def where(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
@@ -177,8 +174,13 @@ def one_decision(log: EventLog, request_id: str, use_time: bool = True) -> Decis
     return dataset.build(asked, readers, articles, RewardConfig(), use_time)
 
 
-def _decisions(log: EventLog) -> pa.Table:
-    return log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+def _of_request(log: EventLog, request_id: str) -> pa.Table:
+    """The one row of the decision. Raises CannotExplain."""
+    decisions = log.decisions
+    found = decisions.filter(pc.equal(decisions["request_id"], request_id))
+    if not found.num_rows:
+        raise CannotExplain(f"found no decision {request_id!r}, expected one of {decisions.num_rows:,} requests")
+    return found
 
 
 def _check_alike(artifacts: Sequence[Artifact]) -> None:

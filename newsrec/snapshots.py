@@ -138,7 +138,7 @@ def decision_moments(log: EventLog) -> pa.Table:
     They stand a microsecond before the decisions: a log that stamps a slate's impressions like the slate itself would
     else tell the decision of its own outcome.
     """
-    decisions = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+    decisions = log.decisions
     times = pa.array(microseconds(decisions["time"]) - 1).cast(TIME)
     return pa.table({"row_id": decisions["request_id"], "user_id": decisions["user_id"], "event_timestamp": times})
 
@@ -148,7 +148,7 @@ def article_moments(log: EventLog) -> pa.Table:
 
     Article snapshots change at full hours only, so this is every moment at which a candidate's counts are needed.
     """
-    decisions = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+    decisions = log.decisions
     candidates = decisions["candidates"].combine_chunks()
     hour = (microseconds(decisions["time"]) // HOUR)[pc.list_parent_indices(candidates).to_numpy()]
     pairs = pa.table({"article_id": candidates.flatten(), "hour": pa.array(hour)}).group_by(["article_id", "hour"])

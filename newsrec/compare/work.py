@@ -22,7 +22,6 @@ from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.lives import Lives, live, live_under
 from newsrec.simulator.rollout import RANDOM, Actor, simulate
 from newsrec.slate import SlateConfig
-from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
 from newsrec.training import RunConfig, train
 
 ARTEFACT, LIVES = "artefact", "lives.npz"
@@ -73,10 +72,8 @@ def _write_log(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spen
         actor = Actor(entry.policy(entry.config(), 0), settings.slate, settings.policy)  # type: ignore[arg-type]
     log = simulate(config.from_mapping(SimulationConfig, job.what["world"]), actor)
     events.write(log, partial / "log")
-    readers = point_in_time(decision_moments(log), reader_snapshots(log), "user_id")
-    articles = point_in_time(article_moments(log), article_snapshots(log), "article_id")
-    pq.write_table(readers, partial / "readers.parquet")
-    pq.write_table(articles, partial / "articles.parquet")
+    for name, rows in zip(("readers", "articles"), dataset.point_in_time_features(log), strict=True):
+        pq.write_table(rows, partial / f"{name}.parquet")
     return Spent(0.0, clock() - began)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from newsrec.events import IMPORTED_POLICY, EventLog, join, microseconds
+from newsrec.events import EventLog, join, microseconds
 from newsrec.features import DAY
 
 HORIZON_DAYS = 7.0
@@ -33,7 +33,7 @@ class Evidence(NamedTuple):
 
     @classmethod
     def of(cls, log: EventLog, horizon_days: float, now: int | None) -> "Evidence":
-        made = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+        made = log.decisions
         decisions = made.sort_by([("time", "ascending"), ("request_id", "ascending")]).combine_chunks()
         at = join(decisions, log.feedback)
         feedback, row = log.feedback.filter(pa.array(at >= 0)), at[at >= 0]

@@ -71,10 +71,16 @@ class HistoryScorer(nn.Module):
 
     def read(self, state: State) -> Tensor:
         """[B, H + 1, W]: what is known of a reader after each number of reads."""
-        reads = self.article(state.history_index, state.history_content)  # [B, H, W]
-        noticed = reads + self.dwell(torch.log1p(state.history_dwell_seconds)[..., None])  # [B, H, W]
-        outputs = self.history(noticed, state.history_age_hours, state.history_mask)  # [B, H + 1, W]
+        return self.outputs(self.article(state.history_index, state.history_content), state)
+
+    def outputs(self, reads: Tensor, state: State) -> Tensor:
+        """[B, H + 1, W]: ``read`` of ``state``, had its reads the vectors ``reads`` [B, H, W]."""
+        outputs = self.history(self.noticed(reads, state), state.history_age_hours, state.history_mask)
         return pool(reads, self.alpha) + self.output(outputs)
+
+    def noticed(self, reads: Tensor, state: State) -> Tensor:
+        """[B, H, W]: what the transformer is given of ``reads`` [B, H, W], with their dwell."""
+        return reads + self.dwell(torch.log1p(state.history_dwell_seconds)[..., None])
 
     def next_read_loss(
         self, outputs: Tensor, state: State, article: Tensor, negatives: int, generator: torch.Generator

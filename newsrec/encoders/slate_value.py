@@ -75,10 +75,19 @@ class SlateValueScorer(HistoryScorer):
         return self.rank(reader, context, candidates, offered) + self.click_level(reader, context)[:, None]
 
     def values(
-        self, heads: SlateValue, reader: Tensor, context: Tensor, candidates: Candidates
+        self,
+        heads: SlateValue,
+        reader: Tensor,
+        context: Tensor,
+        candidates: Candidates,
+        offered: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """q [B] and w [B, C] of ``heads`` on the vectors of this network, whose gradient ends there."""
-        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        """q [B] and w [B, C] of ``heads`` on the vectors of this network, whose gradient ends there.
+
+        ``offered`` as in ``rank``.
+        """
+        if offered is None:
+            offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         return heads(reader.detach(), context, offered.detach(), candidates)
 
     def worth(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
@@ -104,8 +113,9 @@ class BestSlateScorer(SlateValueScorer):
     def scores(self, state: State, candidates: Candidates) -> Tensor:
         """[B, C] float32."""
         reader = self.reader(state)
-        probability = self.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
-        _, worth = self.values(self.value, reader, state.context, candidates)
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        probability = self.click_logits(reader, state.context, candidates, offered).sigmoid()  # [B, C]
+        _, worth = self.values(self.value, reader, state.context, candidates, offered)
         return mask_scores(probability * worth / self.spread, candidates)
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from newsrec.encoders.history import after_last_read, pool
+from newsrec.encoders.history import after_last_read
 from newsrec.encoders.scorer import HistoryScorer
 from newsrec.encoders.slate_value import BestSlateScorer
 from newsrec.policy import Policy
@@ -108,7 +108,8 @@ def _integrated_gradients(policy: HistoryScorer, state: State, article: Candidat
 
     def score(reads: Tensor, *inputs: Tensor) -> Tensor:
         told, offered = State(*inputs[: len(state)]), Candidates(*inputs[len(state) :])
-        return explained(policy, _reader(policy, reads, told), told.context, offered).squeeze(1)  # [B]
+        reader = after_last_read(policy.outputs(reads, told), told.history_mask)  # [B, W]
+        return explained(policy, reader, told.context, offered).squeeze(1)  # [B]
 
     found = torch.zeros(state.history_mask.shape)
     rows = state.history_mask.any(1).nonzero().squeeze(1)  # those that do not add up yet
@@ -145,7 +146,7 @@ def _pooled(policy: HistoryScorer, state: State, article: Candidates) -> Tensor:
 @torch.no_grad()
 def _rollout(policy: HistoryScorer, state: State, article: Candidates) -> Tensor:
     """[B, H]."""
-    noticed = _noticed(policy, policy.article(state.history_index, state.history_content), state)  # [B, H, W]
+    noticed = policy.noticed(policy.article(state.history_index, state.history_content), state)  # [B, H, W]
     attention = policy.history.attention(noticed, state.history_age_hours)  # blocks of [B, heads, H + 1, H + 1]
     steps = [(block.mean(1) + torch.eye(block.shape[-1])) / 2 for block in attention]  # of [B, H + 1, H + 1]
     flow = after_last_read(reduce(lambda below, above: above @ below, steps), state.history_mask)  # [B, H + 1]
@@ -162,17 +163,6 @@ def _leave_one_out(policy: Policy, state: State, candidates: Candidates, at: Ten
     served = policy.scores(state, candidates)[rows, at]  # [B]
     without = [policy.scores(only(state, places != place), candidates)[rows, at] for place in places]
     return served[:, None] - torch.stack(without, 1)
-
-
-def _noticed(policy: HistoryScorer, reads: Tensor, state: State) -> Tensor:
-    """[B, H, W]: what the transformer is given of ``reads`` [B, H, W]."""
-    return reads + policy.dwell(torch.log1p(state.history_dwell_seconds)[..., None])
-
-
-def _reader(policy: HistoryScorer, reads: Tensor, state: State) -> Tensor:
-    """[B, W]: ``HistoryScorer.reader`` of ``state``, had its reads the vectors ``reads`` [B, H, W]."""
-    outputs = policy.history(_noticed(policy, reads, state), state.history_age_hours, state.history_mask)
-    return after_last_read(pool(reads, policy.alpha) + policy.output(outputs), state.history_mask)
 
 
 _BY_METHOD: dict[str, Callable[[HistoryScorer, State, Candidates], Tensor]] = {

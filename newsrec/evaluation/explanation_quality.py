@@ -23,7 +23,7 @@ from torch import Tensor
 from newsrec.decisions import Decisions
 from newsrec.encoders.slate_value import spread
 from newsrec.evaluation.explanation import only
-from newsrec.events import IMPORTED_POLICY, EventLog
+from newsrec.events import EventLog
 from newsrec.policy import Policy
 from newsrec.transitions import Candidates, State
 
@@ -92,7 +92,7 @@ def caused_clicks(causes: pa.Table, decisions: Decisions, requests: pa.Array | p
 
 def requests(log: EventLog) -> pa.ChunkedArray:
     """The names of the rows of ``dataset.from_log(log)``."""
-    decisions = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+    decisions = log.decisions
     return decisions.sort_by([("time", "ascending"), ("request_id", "ascending")])["request_id"]
 
 

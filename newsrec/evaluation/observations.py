@@ -194,7 +194,7 @@ def observe(log: EventLog, session_gap_minutes: float | None = None) -> Observat
     Sessions are the log's own, or with ``session_gap_minutes`` begin where a reader had no slate for longer: logs
     differ in what they call a session. Raises InvalidEvents for a log without decisions.
     """
-    decided = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], events.IMPORTED_POLICY))
+    decided = log.decisions
     if not decided.num_rows:
         raise InvalidEvents("the log holds no decision, expected slates that were shown to readers")
     decided = decided.sort_by([("time", "ascending"), ("request_id", "ascending")])

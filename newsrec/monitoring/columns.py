@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from newsrec.decisions import Decisions
-from newsrec.events import IMPORTED_POLICY, KINDS, EventLog
+from newsrec.events import KINDS, EventLog
 from newsrec.features import ACTIVE_DAYS_WINDOW, DAY, HOUR, POPULARITY_FEATURES, popularity
 from newsrec.transitions import Readers
 
@@ -76,7 +76,7 @@ def _of_readers(decisions: Decisions) -> dict[str, np.ndarray]:
 
 
 def _of_requests(log: EventLog, decisions: Decisions) -> dict[str, np.ndarray]:
-    made = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+    made = log.decisions
     context = made.sort_by([("time", "ascending"), ("request_id", "ascending")])["context"].combine_chunks()
     local = (decisions.time + decisions.utc_offset * 60_000_000) % DAY // HOUR
     parts = np.array([f"{3 * i:02}-{3 * i + 3:02} h" for i in range(8)])

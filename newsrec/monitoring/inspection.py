@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from newsrec.events import IMPORTED_POLICY, ORDINAL_TIME, EventLog, InvalidEvents, join, microseconds
+from newsrec.events import ORDINAL_TIME, EventLog, InvalidEvents, join, microseconds
 from newsrec.features import DAY, HOUR
 from newsrec.monitoring.contract import Check, ContractConfig
 
@@ -55,7 +55,7 @@ def check(log: EventLog, until: int, config: ContractConfig, days: int = 1) -> l
     if ORDINAL_TIME in log.flags:
         raise InvalidEvents(f"the log's times only give an order ({ORDINAL_TIME}), expected a clock: it has no day")
     start = until - days * DAY
-    made = log.recommendations.filter(pc.not_equal(log.recommendations["policy"], IMPORTED_POLICY))
+    made = log.decisions
     today = _Day(
         log,
         start,

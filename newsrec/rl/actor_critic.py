@@ -105,13 +105,18 @@ class ActorCriticPolicy(SlateValueScorer):
         """[B, C] float32, the actor's logits."""
         return self.act(self.reader(state), state.context, candidates)[0]
 
-    def act(self, reader: Tensor, context: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
-        """Logits of the actor and of the click policy [B, C]; the preference does not shape the vectors."""
-        offered = self.article(candidates.article_index, candidates.content).detach()  # [B, C, W]
-        clicks = self.rank(reader, context, candidates)
-        return clicks.detach() + mask_scores(
-            self.preference(reader.detach(), context, offered, candidates), candidates
-        ), clicks
+    def act(
+        self, reader: Tensor, context: Tensor, candidates: Candidates, offered: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of the actor and of the click policy [B, C]; the preference does not shape the vectors.
+
+        ``offered`` as in ``rank``.
+        """
+        if offered is None:
+            offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        clicks = self.rank(reader, context, candidates, offered)
+        preferred = self.preference(reader.detach(), context, offered.detach(), candidates)  # [B, C]
+        return clicks.detach() + mask_scores(preferred, candidates), clicks
 
     def worth(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
         """[B, C]: what a read of each candidate brings, by both critics."""
@@ -188,7 +193,7 @@ class ActorCriticLearner:
         }
 
     def retention_reward(self, batch: Transitions) -> Tensor:
-        """[B]: the residual of visits that end, by the scale of the reader's group, which follows the batch."""
+        """[B]: retention by the scale of the reader's group, which follows the batch."""
         policy = self.policy
         active = batch.state.context[:, CONTEXT_FEATURES.index("active_share")].contiguous()
         group = torch.bucketize(active, torch.tensor(ACTIVITY))  # [B]
@@ -208,13 +213,14 @@ class ActorCriticLearner:
         training = policy.training
         policy.eval()
         reader = policy.reader(state)  # [B, W]
-        probability = policy.click_logits(reader, state.context, candidates).sigmoid()  # [B, C]
-        logits, _ = policy.act(reader, state.context, candidates)
+        offered = policy.article(candidates.article_index, candidates.content)  # [B, C, W]
+        probability = policy.click_logits(reader, state.context, candidates, offered).sigmoid()  # [B, C]
+        logits, _ = policy.act(reader, state.context, candidates, offered)
         policy.train(training)
         slate, slate_mask = best_slate(logits, candidates.mask, batch.slate_mask.sum(1))  # [B, K]
         found = []
         for target in self.targets:
-            unread, worth = policy.values(target, reader, state.context, candidates)
+            unread, worth = policy.values(target, reader, state.context, candidates, offered)
             found.append(unread + slate_value(probability, worth, slate, slate_mask))
         return found[0], found[1]
 

@@ -121,7 +121,7 @@ class CQLLearner:
         read = clicked(batch) & batch.slate_mask  # [B, K]
         shown = logits.gather(1, batch.slate).masked_fill(~batch.slate_mask, -torch.inf)  # [B, K]
         click_loss = click_likelihood(shown, read, batch.slate_mask) + slate_cross_entropy(shown, read)
-        unread, worth = policy.value(reader.detach(), state.context, offered.detach(), candidates)  # [B], [B, C]
+        unread, worth = policy.values(policy.value, reader, state.context, candidates, offered)  # [B], [B, C]
         value = unread + (worth.gather(1, batch.slate) * read).sum(1)  # [B]
         value_loss = (value - wanted).square().mean()
         added = logits.detach().sigmoid() * worth  # [B, C]

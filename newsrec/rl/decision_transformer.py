@@ -170,8 +170,8 @@ class DecisionTransformerPolicy(HistoryScorer):
     def logits(self, reader: Tensor, context: Tensor, prompt: Tensor, candidates: Candidates) -> Tensor:
         """[B, C] from reader vectors [B, W] and ``prompt`` [B]; their gradient ends in ``prompted``."""
         with torch.no_grad():
-            clicks = self.rank(reader, context, candidates)
             offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+            clicks = self.rank(reader, context, candidates, offered)
         return clicks + mask_scores(self.prompted(reader.detach(), context, prompt, offered, candidates), candidates)
 
 

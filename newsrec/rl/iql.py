@@ -106,8 +106,8 @@ class IQLPolicy(SlateValueScorer):
     def logits(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
         """[B, C] from reader vectors [B, W]; their gradient ends in ``actor``."""
         with torch.no_grad():
-            clicks = self.rank(reader, context, candidates)
             offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+            clicks = self.rank(reader, context, candidates, offered)
         return clicks + self.actor(reader.detach(), context, offered, candidates)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from newsrec.baselines.matrix_factorization import Config as FactorConfig
 from newsrec.baselines.matrix_factorization import MatrixFactorizationPolicy
+from newsrec.encoders.history import after_last_read
 from newsrec.encoders.scorer import HistoryScorer, NetworkConfig, WorthHead
 from newsrec.encoders.slate_value import BestSlateScorer
 from newsrec.evaluation import explanation
@@ -59,7 +60,8 @@ def test_integrated_gradients_add_up_to_what_the_history_does(kind: str, network
     silent = torch.zeros(3, 5, 8)
     with torch.no_grad():
         full = explained(network, network.reader(state), state.context, article).squeeze(1)
-        nothing = explained(network, explanation._reader(network, silent, state), state.context, article).squeeze(1)
+        reader = after_last_read(network.outputs(silent, state), state.history_mask)
+        nothing = explained(network, reader, state.context, article).squeeze(1)
     torch.testing.assert_close(found.sum(1), full - nothing, atol=1e-3, rtol=5e-3)
     assert (full - nothing)[:2].abs().min() > 0.05
     assert found[2].tolist() == [0.0] * 5
@@ -84,7 +86,9 @@ def test_too_few_steps_are_noticed(network: HistoryScorer, monkeypatch: pytest.M
 def test_reads_enter_as_the_network_takes_them(network: HistoryScorer) -> None:
     state, _, _ = asked()
     reads = network.eval().article(state.history_index, state.history_content)
-    torch.testing.assert_close(explanation._reader(network, reads, state), network.reader(state))
+    torch.testing.assert_close(
+        after_last_read(network.outputs(reads, state), state.history_mask), network.reader(state)
+    )
 
 
 def test_without_a_transformer_all_methods_are_the_product_of_vectors() -> None:
@@ -119,7 +123,7 @@ def test_rolled_out_attention_shares_out_what_the_transformer_adds(network: Hist
     found = read_attributions(network, state, candidates, at, "rollout")
     pooled = read_attributions(network, state, candidates, at, "pooled")
     with torch.no_grad():
-        noticed = explanation._noticed(network, network.article(state.history_index, state.history_content), state)
+        noticed = network.noticed(network.article(state.history_index, state.history_content), state)
         blocks = network.history.attention(noticed, state.history_age_hours)
         vectors = network.article(candidates.article_index, candidates.content)[:, 2]  # [B, W]
         outputs = network.output(network.history(noticed, state.history_age_hours, state.history_mask))
