@@ -6,6 +6,7 @@ done again. Code is not in the key: after a change that changes results, begin a
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from newsrec import artifact, config
 from newsrec.artifact import InvalidArtifact
-from newsrec.compare.study import ORACLES, TAUGHT_BY, Study
+from newsrec.compare.study import BEHAVIOUR, ORACLES, TAUGHT_BY, Study
 from newsrec.config import InvalidConfig
 from newsrec.features import feature_hash
 
@@ -51,8 +52,9 @@ class Job:
         """Equal for jobs that take as long for each day and round: neither seeds nor what differs in a world matter."""
         world = self.needs[0].what["world"] if self.kind == "train" else self.what["world"]
         size = [world[name] for name in ("readers", "candidates", "slate_size")]
-        run, trained = _without_rounds(self.what.get("run", {})), [need.sort for need in self.needs]
-        return config.digest(self.kind, size, run, self.what.get("oracle"), trained)
+        run, trained = _timely(self.what.get("run", {})), [need.sort for need in self.needs]
+        actor = self.what.get("actor", {}).get("policy")
+        return config.digest(self.kind, size, run, self.what.get("oracle"), actor, trained)
 
     def at(self, folder: str | Path) -> Path:
         """Where its result stands below ``folder``."""
@@ -67,25 +69,40 @@ class Plan(NamedTuple):
 
     logs: dict[int, Job]
     """Training seed -> job."""
+    further_logs: dict[tuple[str, int], Job]
+    """Name of a further log and training seed -> job, of those that a contender learns from."""
     trainings: dict[tuple[str, int], Job]
     """Contender and training seed -> job."""
     plays: dict[tuple[str, str, int], Job]
-    """Contender or oracle, world and training seed -> job."""
+    """Contender, oracle or behaviour, world and training seed -> job."""
 
     @property
     def jobs(self) -> list[Job]:
         """Each once, behind those that it needs; seed by seed."""
-        found: dict[str, Job] = {}
+        of_seeds = []
         for seed, log in self.logs.items():
-            of_seed = [job for group in (self.trainings, self.plays) for at, job in group.items() if at[-1] == seed]
-            for job in (log, *of_seed):
-                found.setdefault(job.key, job)
-        return list(found.values())
+            groups: tuple[dict[Any, Job], ...] = self.trainings, self.plays
+            of_seeds += [log, *(job for group in groups for at, job in group.items() if at[-1] == seed)]
+        return in_order(of_seeds)
+
+
+def in_order(jobs: Iterable[Job]) -> list[Job]:
+    """``jobs`` and all that they need, each once, behind those that it needs."""
+    found: dict[str, Job] = {}
+
+    def put(job: Job) -> None:
+        for need in job.needs:
+            put(need)
+        found.setdefault(job.key, job)
+
+    for job in jobs:
+        put(job)
+    return list(found.values())
 
 
 def plan(study: Study) -> Plan:
     """All that ``study`` takes. Raises InvalidConfig for a teacher or a warm start that is no artefact."""
-    result = Plan({seed: _log(study, seed) for seed in study.seeds}, {}, {})
+    result = Plan({seed: _log(study, seed) for seed in study.seeds}, {}, {}, {})
     for seed in study.seeds:
         for name in study.contenders:
             _train(study, name, seed, result)
@@ -97,6 +114,9 @@ def plan(study: Study) -> Plan:
                 result.plays[name, world, seed] = _play(name, world, seed, what, training)
             for name in ORACLES if study.oracles else ():
                 result.plays[name, world, seed] = _play(name, world, seed, {"world": simulated, "oracle": name})
+            if study.behaviour:
+                acted = {"world": simulated, "actor": _plain(study.actor)}
+                result.plays[BEHAVIOUR, world, seed] = _play(BEHAVIOUR, world, seed, acted)
     return result
 
 
@@ -107,11 +127,13 @@ def shortened(study: Study, days: int) -> Study:
         training = {**table.get("training", {}), "epochs": 1}
         contenders[name] = {**table, "training": training}
     world = next(iter(study.worlds))
+    logs = {name: _shortened_log(table, days) for name, table in study.logs.items()}
     return replace(
         study,
         seeds=study.seeds[:1],
         contenders=contenders,
         log=replace(study.log, days=min(days, study.log.days)),
+        logs=logs,
         days=min(days, study.days),
         worlds={world: study.worlds[world]},
     )
@@ -122,10 +144,28 @@ def _log(study: Study, seed: int) -> Job:
     return Job("log", f"log, seed {seed}", "", what, study.log.days)
 
 
+def _shortened_log(table: dict[str, Any], days: int) -> dict[str, Any]:
+    world = table.get("world", {})
+    return {**table, "world": {**world, "days": min(days, world["days"])}} if "days" in world else table
+
+
+def _further_log(study: Study, name: str, seed: int, plan: Plan) -> Job:
+    """Puts the log and, where a contender writes it, the training of that into ``plan``."""
+    if (name, seed) not in plan.further_logs:
+        log, world = study.further_log(name), study.log_world(seed, name)
+        needs = (_train(study, log.by, seed, plan),) if log.by else ()
+        acted = {"slate": _plain(log.slate)} if log.by else {"actor": _plain(study.actor)}
+        what = {"world": _plain(world), **acted}
+        plan.further_logs[name, seed] = Job("log", f"log {name}, seed {seed}", "", what, world.days, needs=needs)
+    return plan.further_logs[name, seed]
+
+
 def _train(study: Study, name: str, seed: int, plan: Plan) -> Job:
     """Puts the training and those that it learns from into ``plan``."""
     if (name, seed) not in plan.trainings:
-        contender, log = study.contender(name), plan.logs[seed]
+        contender = study.contender(name)
+        named = contender.taught.log
+        log = _further_log(study, named, seed, plan) if named else plan.logs[seed]
         taught_by = {key: _train(study, teacher, seed, plan) for key, teacher in contender.taught_by.items()}
         run = _plain(replace(contender.run, seed=seed)) | dict.fromkeys(taught_by, "")
         folders = {key: folder for key in TAUGHT_BY if (folder := run[key])}
@@ -134,6 +174,8 @@ def _train(study: Study, name: str, seed: int, plan: Plan) -> Job:
             "taught_by": list(taught_by),
             "versions": {key: _version(f"contenders.{name}.{key}", folder) for key, folder in folders.items()},
         }
+        if contender.taught.permuted:
+            what["permuted"] = contender.taught.permuted
         needs = (log, *taught_by.values())
         rounds = contender.run.training.epochs
         plan.trainings[name, seed] = Job("train", f"train {name}, seed {seed}", name, what, log.days, rounds, needs)
@@ -151,11 +193,12 @@ def _version(where: str, folder: str) -> str:
         raise InvalidConfig(f"{where} is neither a contender nor an artefact: {error}") from None
 
 
-def _without_rounds(run: dict[str, Any]) -> dict[str, Any]:
-    run = {key: value for key, value in run.items() if key != "seed"}
-    if "training" in run:
-        run["training"] = {key: value for key, value in run["training"].items() if key not in ("epochs", "patience")}
-    return run
+def _timely(settings: Any) -> Any:
+    """What of a run takes time: neither its seed and epochs nor its rates and weights."""
+    if not isinstance(settings, dict):
+        return settings
+    kept = {key: value for key, value in settings.items() if key not in ("seed", "epochs", "patience")}
+    return {key: _timely(value) for key, value in kept.items() if not isinstance(value, float)}
 
 
 def _plain(settings: Any) -> dict[str, Any]:

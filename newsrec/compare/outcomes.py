@@ -75,14 +75,17 @@ class Outcomes(NamedTuple):
 
 def read(study: Study, plan: Plan, folder: str | Path, confidence: float = 0.95) -> Outcomes:
     """What the plays of ``plan``, all done in ``folder``, say."""
-    worlds = {}
-    for world in study.worlds:
-        lives: dict[str, dict[int, Lives]] = {}
-        for (subject, where, seed), job in plan.plays.items():
-            if where == world:
-                lives.setdefault(subject, {})[seed] = read_lives(job.at(folder))
-        worlds[world] = judged(lives, study.baseline, confidence)
+    worlds = {world: judged(lives_in(world, plan, folder), study.baseline, confidence) for world in study.worlds}
     return Outcomes(worlds, curves_of(study, worlds))
+
+
+def lives_in(world: str, plan: Plan, folder: str | Path) -> dict[str, dict[int, Lives]]:
+    """Contender, oracle or behaviour -> training seed -> the lives of its readers in ``world``."""
+    lives: dict[str, dict[int, Lives]] = {}
+    for (subject, where, seed), job in plan.plays.items():
+        if where == world:
+            lives.setdefault(subject, {})[seed] = read_lives(job.at(folder))
+    return lives
 
 
 def judged(lives: Mapping[str, OfSeeds], baseline: str, confidence: float = 0.95) -> Judged:

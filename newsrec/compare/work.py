@@ -14,6 +14,7 @@ import torch
 
 from newsrec import artifact, config, dataset, events
 from newsrec.compare.jobs import RECORD, Job
+from newsrec.compare.permutation import permuted
 from newsrec.compare.study import ActorConfig
 from newsrec.files import whole_directory
 from newsrec.registry import REGISTRY
@@ -65,12 +66,8 @@ def read_lives(folder: str | Path) -> Lives:
 
 def _write_log(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
     """A training set: log/, readers.parquet and articles.parquet, which ``dataset.read`` takes."""
-    began, settings = clock(), config.from_mapping(ActorConfig, job.what["actor"])
-    actor = RANDOM
-    if settings.policy != "random":
-        entry = REGISTRY[settings.policy]
-        actor = Actor(entry.policy(entry.config(), 0), settings.slate, settings.policy)  # type: ignore[arg-type]
-    log = simulate(config.from_mapping(SimulationConfig, job.what["world"]), actor)
+    began = clock()
+    log = simulate(config.from_mapping(SimulationConfig, job.what["world"]), _actor(job, needs))
     events.write(log, partial / "log")
     for name, rows in zip(("readers", "articles"), dataset.point_in_time_features(log), strict=True):
         pq.write_table(rows, partial / f"{name}.parquet")
@@ -84,6 +81,8 @@ def _train(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
     run = replace(run, **dict(zip(job.what["taught_by"], folders, strict=True)))
     times = [clock()]  # and one before the first epoch and after each
     decisions = dataset.read(log, run.reward, run.use_time)
+    if "permuted" in job.what:
+        decisions = permuted(decisions, job.what["permuted"], np.random.default_rng(run.seed))
     made = train(decisions, run, lambda line: times.append(clock()))
     artifact.save(made, partial / ARTEFACT)
     rounds = len(times) - 2
@@ -92,12 +91,23 @@ def _train(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
 
 def _play(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
     began, world = clock(), config.from_mapping(SimulationConfig, job.what["world"])
-    if needs:
-        lives = live_under(world, actor_of(needs[0] / ARTEFACT, config.from_mapping(SlateConfig, job.what["slate"])))
-    else:
+    if "oracle" in job.what:
         lives = live(world, getattr(oracle, job.what["oracle"]))
+    else:
+        lives = live_under(world, _actor(job, needs))
     np.savez_compressed(partial / LIVES, **lives._asdict())
     return Spent(0.0, clock() - began)
+
+
+def _actor(job: Job, needs: list[Path]) -> Actor:
+    """Who chooses slates: the artefact that ``job`` needs, or the actor that it names."""
+    if needs:
+        return actor_of(needs[0] / ARTEFACT, config.from_mapping(SlateConfig, job.what["slate"]))
+    settings = config.from_mapping(ActorConfig, job.what["actor"])
+    if settings.policy == "random":
+        return RANDOM
+    entry = REGISTRY[settings.policy]
+    return Actor(entry.policy(entry.config(), 0), settings.slate, settings.policy)  # type: ignore[arg-type]
 
 
 def actor_of(folder: str | Path, slate: SlateConfig) -> Actor:
