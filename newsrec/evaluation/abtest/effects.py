@@ -3,7 +3,7 @@
 Readers are the units that were assigned, so variances are those between readers. With arms t and c,
 
     difference = m_t - m_c          variance v_t + v_c - 2 cov
-    lift       = m_t / m_c - 1      Fieller's (1954) interval: all r with (m_t - r m_c)^2 <= q^2 (v_t - 2 r cov + r^2 v_c)
+    lift       = m_t / m_c - 1      from all r with (m_t - r m_c)^2 <= q^2 (v_t - 2 r cov + r^2 v_c), Fieller (1954)
 
 and q Student's quantile with Welch's (1947) degrees of freedom. A lift with ends excludes 0 exactly when its difference
 does. ``cov`` is 0 where the arms share nothing but the calendar.
