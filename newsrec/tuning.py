@@ -117,7 +117,7 @@ def table(tuned: Tuned) -> Table:
 
 def validation_ranking(training_set: str | Path, progress: Progress = print) -> Value:
     """nDCG@10 of the validation decisions of a training set, as training says when to stop."""
-    read = _reader(training_set)
+    read = reader(training_set)
     return lambda run: train(read(run), run, progress).provenance["validation_ndcg"]
 
 
@@ -139,22 +139,22 @@ def simulated_active_days(
         )
     if not worlds:
         raise InvalidConfig("found no worlds to tune in, expected one or more")
-    read = _reader(training_set)
+    read = reader(training_set)
 
     def value(run: RunConfig) -> float:
         made = train(read(run), run, progress)
-        return float(np.mean(np.concatenate([_active_days(made, world, slate or SlateConfig()) for world in worlds])))
+        return float(np.mean(np.concatenate([active_days(made, world, slate or SlateConfig()) for world in worlds])))
 
     return value
 
 
-def _active_days(made: Artifact, world: SimulationConfig, slate: SlateConfig) -> np.ndarray:
-    """[N]"""
+def active_days(made: Artifact, world: SimulationConfig, slate: SlateConfig) -> np.ndarray:
+    """[N] of the readers of ``world`` under the policy ``made``, which acts as ``slate`` says."""
     return live_under(world, Actor(made.policy, slate, made.name, made.catalogue)).active_days  # type: ignore[arg-type]
 
 
-def _reader(training_set: str | Path) -> Callable[[RunConfig], Decisions]:
-    """Reads again only where rewards or features differ from those of the trial before."""
+def reader(training_set: str | Path) -> Callable[[RunConfig], Decisions]:
+    """The decisions for a run; reads again only where rewards or features differ from those of the trial before."""
     read = lru_cache(maxsize=1)(lambda reward, use_time: dataset.read(training_set, reward, use_time))
     return lambda run: read(run.reward, run.use_time)
 

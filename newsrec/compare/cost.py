@@ -86,7 +86,7 @@ def table(whole: Plan, folder: str | Path, costs: Costs, workers: int) -> Table:
     left = [job for job in whole.jobs if not job.done(folder)]
     result = Table("job", "there", "to do", "seconds each", "hours of a core", title="Cost", title_justify="left")
     kinds = Counter((job.kind, job.subject) for job in whole.jobs)
-    for kind, subject in sorted(kinds, key=lambda of: ("log", "train", "play").index(of[0])):
+    for kind, subject in sorted(kinds, key=lambda of: ("log", "tune", "train", "play").index(of[0])):
         todo = [costs.expected(job) for job in left if (job.kind, job.subject) == (kind, subject)]
         each = f"{sum(todo) / len(todo):,.0f}" if todo else ""
         counts = f"{kinds[kind, subject] - len(todo):,}", f"{len(todo):,}"

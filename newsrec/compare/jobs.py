@@ -1,4 +1,4 @@
-"""The jobs of a study: logs, trainings and plays, each addressed by all that determines what comes out of it.
+"""The jobs of a study: logs, tunings, trainings and plays, each addressed by all that determines what comes out of it.
 
 A job's key is a digest of its configuration, of the keys of the jobs whose results it needs, and of the formats of what
 is written. Equal jobs of different studies have equal keys, so a folder may be shared; a job that is there is never
@@ -6,7 +6,7 @@ done again. Code is not in the key: after a change that changes results, begin a
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,14 @@ from newsrec.artifact import InvalidArtifact
 from newsrec.compare.study import BEHAVIOUR, ORACLES, TAUGHT_BY, Study
 from newsrec.config import InvalidConfig
 from newsrec.features import feature_hash
+from newsrec.search_space import space_from_mapping
+from newsrec.slate import SlateConfig
 
 FORMAT = 1
 """Of what jobs write, and of what they do: to be raised where the same configuration would give something else."""
 RECORD = "job.json"
 """The last file of a finished job: what it was, and its seconds."""
-Kind = Literal["log", "train", "play"]
+Kind = Literal["log", "tune", "train", "play"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Job:
     days: int
     """Simulated ones, of the log that is written or trained on, or of the play."""
     rounds: int = 1
-    """Epochs, at most."""
+    """Epochs, at most, or trials."""
     needs: tuple["Job", ...] = ()
 
     @cached_property
@@ -84,6 +86,34 @@ class Plan(NamedTuple):
             groups: tuple[dict[Any, Job], ...] = self.trainings, self.plays
             of_seeds += [log, *(job for group in groups for at, job in group.items() if at[-1] == seed)]
         return in_order(of_seeds)
+
+
+def tunings(
+    study: Study, spaces: Mapping[str, Mapping[str, Any]], trials: int, slates: Sequence[SlateConfig] = ()
+) -> dict[str, Job]:
+    """Contender -> the job that tunes it in the first world, on the log and the readers of the first seed.
+
+    ``spaces`` hold the space of each contender (``newsrec.search_space``). The best of ``trials`` is played with each
+    of ``slates`` beside the contender's own, which trials are played with. Raises InvalidConfig.
+    """
+    seed, found = study.seeds[0], {}
+    world = _plain(study.world(next(iter(study.worlds)), seed))
+    for name in study.contenders:
+        contender = study.contender(name)
+        if contender.taught_by or contender.taught.log or contender.taught.permuted:
+            raise InvalidConfig(f"contenders.{name} learns from another one or log, expected the study's log alone")
+        run = replace(contender.run, seed=seed)
+        space_from_mapping(spaces[name], run, f"spaces.{name}")
+        what = {
+            "run": _plain(run),
+            "space": json.loads(json.dumps(spaces[name])),
+            "trials": trials,
+            "world": world,
+            "slates": [_plain(slate) for slate in (contender.slate, *slates)],
+        }
+        log = _log(study, seed)
+        found[name] = Job("tune", f"tune {name}", name, what, log.days, trials, (log,))
+    return found
 
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:

@@ -1,4 +1,4 @@
-"""What the three kinds of job do. The result of a job is a folder that appears whole or not at all."""
+"""What the kinds of job do. The result of a job is a folder that appears whole or not at all."""
 
 import json
 import time
@@ -6,26 +6,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
 
 from newsrec import artifact, config, dataset, events
+from newsrec.artifact import Artifact
 from newsrec.compare.jobs import RECORD, Job
 from newsrec.compare.permutation import permuted
 from newsrec.compare.study import ActorConfig
 from newsrec.files import whole_directory
 from newsrec.registry import REGISTRY
+from newsrec.search_space import space_from_mapping
 from newsrec.simulator import oracle
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.lives import Lives, live, live_under
 from newsrec.simulator.rollout import RANDOM, Actor, simulate
 from newsrec.slate import SlateConfig
 from newsrec.training import RunConfig, train
+from newsrec.tuning import active_days, reader, tune
 
-ARTEFACT, LIVES = "artefact", "lives.npz"
+ARTEFACT, LIVES, TUNED, TRIALS = "artefact", "lives.npz", "tuned.json", "trials.jsonl"
 Clock = Callable[[], float]
 
 
@@ -89,6 +92,40 @@ def _train(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
     return Spent(times[1] - times[0], (clock() - times[1]) / rounds, rounds)
 
 
+def _tune(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
+    """The best run of some trials and how it acts best: tuned.json."""
+    run = config.from_mapping(RunConfig, job.what["run"])
+    world = config.from_mapping(SimulationConfig, job.what["world"])
+    first, *others = (config.from_mapping(SlateConfig, slate) for slate in job.what["slates"])
+    read, kept, times = reader(needs[0]), list[tuple[float, Artifact]](), [clock()]
+
+    def value(tried: RunConfig) -> float:
+        made = train(read(tried), tried, lambda line: None)
+        days = float(active_days(made, world, first).mean())
+        if not kept or days > kept[0][0]:
+            kept[:] = [(days, made)]
+        return days
+
+    space = space_from_mapping(job.what["space"], run)
+    found = tune(run, space, job.what["trials"], run.seed, value, partial / TRIALS, lambda line: times.append(clock()))
+    (days, made), played = kept[0], [first, *others]
+    by_slate = [days, *(float(active_days(made, world, slate).mean()) for slate in others)]
+    best = int(np.argmax(by_slate))
+    tuned = {
+        "run": config.to_mapping(found.best),
+        "slate": config.to_mapping(played[best]),
+        "active_days": {"first": found.trials[0].value, "best": days, "with_slate": by_slate[best]},
+    }
+    (partial / TUNED).write_text(json.dumps(tuned, indent=1), encoding="utf-8")
+    trials = len(found.trials)
+    return Spent(clock() - times[-1], (times[-1] - times[0]) / trials, trials)
+
+
+def read_tuned(folder: str | Path) -> dict[str, Any]:
+    """What came of a tuning whose result is ``folder``: ``run``, ``slate`` and ``active_days``."""
+    return json.loads((Path(folder) / TUNED).read_text(encoding="utf-8"))
+
+
 def _play(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
     began, world = clock(), config.from_mapping(SimulationConfig, job.what["world"])
     if "oracle" in job.what:
@@ -116,5 +153,10 @@ def actor_of(folder: str | Path, slate: SlateConfig) -> Actor:
     return Actor(loaded.policy, slate, loaded.name, loaded.catalogue)  # type: ignore[arg-type]
 
 
-_WORK: dict[str, Callable[[Job, list[Path], Path, Clock], Spent]] = {"log": _write_log, "train": _train, "play": _play}
+_WORK: dict[str, Callable[[Job, list[Path], Path, Clock], Spent]] = {
+    "log": _write_log,
+    "tune": _tune,
+    "train": _train,
+    "play": _play,
+}
 """Kind of job -> job, the folders of what it needs, a folder to write into and a clock -> seconds."""
