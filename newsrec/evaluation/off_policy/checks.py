@@ -76,12 +76,12 @@ def requests(request: np.ndarray | None) -> None:
     """No request stands twice; unchecked where the log does not number them."""
     if request is None:
         return
-    again = len(request) - len(np.unique(request))
-    if again:
-        first, count = np.unique(request, return_counts=True)
+    ordered = np.sort(request)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(again):
         raise InvalidLog(
-            f"requests: {again} of {len(request)} rows repeat one, {first[count > 1][0]!s} among them; expected each "
-            f"once: keep the first of a repeated write"
+            f"requests: {len(again)} of {len(request)} rows repeat one, {again[0]!s} among them; expected each once: "
+            f"keep the first of a repeated write"
         )
 
 

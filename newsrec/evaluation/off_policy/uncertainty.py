@@ -17,7 +17,6 @@ with the variance V of the readers' terms. Wide: at 95 % about 1.5 times the nor
 """
 
 from collections.abc import Mapping
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -40,8 +39,9 @@ class ReaderSums(NamedTuple):
     @classmethod
     def of(cls, estimates: list[Terms]) -> "ReaderSums":
         distinct = {id(terms.reader): terms.reader for terms in estimates}
-        readers: np.ndarray = reduce(np.union1d, distinct.values(), next(iter(distinct.values()))[:0])
-        index = {key: np.searchsorted(readers, reader) for key, reader in distinct.items()}
+        readers, number = np.unique(np.concatenate(list(distinct.values())), return_inverse=True)
+        starts = np.cumsum([len(reader) for reader in distinct.values()])
+        index = dict(zip(distinct, np.split(number, starts[:-1]), strict=True))
         columns: list[np.ndarray] = []
         known: dict[tuple[int, int | None], int] = {}
         pairs = []
