@@ -103,14 +103,19 @@ Progress = Callable[[str], None]
 """Called with a line before the first epoch and after each."""
 
 
+def seeded(seed: int) -> torch.Generator:
+    """A generator for batches; torch's own, by which initial weights and dropout are drawn, starts anew, too."""
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
 def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> Artifact:
     """The artefact of ``run``'s policy, trained on the earliest of ``decisions``.
 
     Raises InvalidConfig for a log that is too small to train and stop on, for a loss that is no number, and for a
     teacher or weights to start from that do not fit; InvalidArtifact where there are none.
     """
-    generator = torch.Generator().manual_seed(run.seed)
-    torch.manual_seed(run.seed)  # initial weights and dropout
+    generator = seeded(run.seed)
     rows, validation, _ = time_split(decisions.time, run.training.validation, run.training.test)
     if not len(rows) or not len(validation):
         found = f"{len(decisions)} decisions, {len(rows)} to train on and {len(validation)} to validate"

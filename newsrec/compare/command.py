@@ -41,19 +41,19 @@ def compare(
     costs = cost.Costs(out)
     left = [job for job in whole.jobs if not job.done(out)]
     if short := cost.calibration(study, left, costs):
-        with _progress("calibration", workers) as advance:
+        with progress("calibration", workers) as advance:
             scheduling.run(short, out, costs, workers, progress=advance)
         left = [job for job in whole.jobs if not job.done(out)]
     if left:
         console.print(cost.table(whole, out, costs, workers))
         hours_left = cost.hours(left, costs, workers)
-        console.print(f"{hours_left:.2f} hours ({_about(hours_left)}) in {_processes(workers)}, results in {out}")
+        console.print(f"{hours_left:.2f} hours ({about(hours_left)}) in {_processes(workers)}, results in {out}")
         _agree(yes)
         allowed = scheduling.Allowed(3600.0 * hours, lambda: time.monotonic() - began) if hours is not None else None
-        with _progress("comparison", workers) as advance:
+        with progress("comparison", workers) as advance:
             left = scheduling.run(whole.jobs, out, costs, workers, allowed, advance)
     if left:
-        needed = _about(cost.hours(left, costs, workers))
+        needed = about(cost.hours(left, costs, workers))
         console.print(f"the time is over: {len(left)} of {len(whole.jobs)} jobs are left, which take {needed}")
         console.print("nothing is lost: the same command goes on from here")
         return
@@ -72,7 +72,7 @@ def _agree(yes: bool) -> None:
 
 
 @contextmanager
-def _progress(what: str, workers: int) -> Iterator[Callable[["Step"], None]]:
+def progress(what: str, workers: int) -> Iterator[Callable[["Step"], None]]:
     """A bar of jobs on a terminal, and a line for each job that is done."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
@@ -80,7 +80,7 @@ def _progress(what: str, workers: int) -> Iterator[Callable[["Step"], None]]:
         task = bar.add_task(what, left="")
 
         def advance(step: "Step") -> None:
-            left = f"{_about(step.seconds_left / workers / 3600)} left" if step.seconds_left >= 0 else ""
+            left = f"{about(step.seconds_left / workers / 3600)} left" if step.seconds_left >= 0 else ""
             names = ", ".join(job.name for job in step.working) or what
             bar.update(task, completed=step.done, total=step.jobs, description=names, left=left)
             if step.job not in step.working:
@@ -90,7 +90,7 @@ def _progress(what: str, workers: int) -> Iterator[Callable[["Step"], None]]:
         yield advance
 
 
-def _about(hours: float) -> str:
+def about(hours: float) -> str:
     return f"about {hours:.1f} hours" if hours >= 1 else f"about {max(1, round(60 * hours))} min"
 
 

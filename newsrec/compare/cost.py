@@ -64,11 +64,16 @@ class Costs:
 
 def calibration(study: Study, jobs: Iterable[Job], costs: Costs) -> list[Job]:
     """The short jobs that tell of each sort of ``jobs`` that ``costs`` does not know, and what these need."""
-    unknown = {job.sort for job in jobs if not costs.knows(job)}
-    short, wanted = plan(shortened(study, CALIBRATED_DAYS)).jobs, dict[str, Job]()
+    return told_by(plan(shortened(study, CALIBRATED_DAYS)).jobs, jobs, costs)
+
+
+def told_by(short: Sequence[Job], jobs: Iterable[Job], costs: Costs) -> list[Job]:
+    """Those of ``short`` (each behind those that it needs) that tell of the sorts of ``jobs`` unknown to ``costs``."""
+    unknown, wanted = {job.sort for job in jobs if not costs.knows(job)}, dict[str, Job]()
     for job in reversed(short):
         if job.sort in unknown or job.key in wanted:
             wanted |= {job.key: job, **{need.key: need for need in job.needs}}
+            unknown.discard(job.sort)  # one of each sort says enough
     return [job for job in short if job.key in wanted]
 
 

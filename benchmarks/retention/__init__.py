@@ -1,0 +1,1 @@
+"""Policies that bring readers back against those that please: ``python -m benchmarks.retention``."""

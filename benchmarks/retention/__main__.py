@@ -1,0 +1,79 @@
+"""``python -m benchmarks.retention``: do long-term policies bring readers back, beyond what supervised ones do?
+
+Everything about readers is simulated. What it costs stands in a table before it starts; the full run takes hours, so it
+is made for slices: ``--hours 1`` ends within an hour, and the same command goes on from there. What is done stands
+below ``--folder``, job by job. ``--quick`` takes a minute, on so little that its figures mean nothing. Only full runs
+write ``benchmarks/results``.
+"""
+
+import os
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.results import FOLDER, ROOT, Results, machine, tables, versions, write
+from benchmarks.retention import parts
+from benchmarks.retention.runner import Runner, TimeOver
+from benchmarks.retention.size import FULL, QUICK, Size
+from newsrec.compare.command import about, progress
+
+RUNS = ROOT / "runs" / "retention"
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="A minute, to see that it runs.")] = False,
+    hours: Annotated[float | None, typer.Option(min=0.0, help="Begin nothing that would end later.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes, one core each: 2, a quick run 1.")] = None,
+    only_cost: Annotated[bool, typer.Option("--cost", help="Say what is left and what it costs, and end.")] = False,
+    folder: Annotated[Path | None, typer.Option(help="Where what is done stands; a quick run forgets it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick run.")] = None,
+) -> None:
+    """Compare long-term policies with supervised ones in simulated worlds."""
+    size, console, begun, stamped = QUICK if quick else FULL, Console(), machine(), versions()
+    forgotten = tempfile.TemporaryDirectory() if quick and folder is None else nullcontext(str(folder or RUNS))
+    with forgotten as where:
+        runner = Runner(Path(where), workers or (1 if quick else 2), progress, hours, priced=not quick)
+        if not quick:
+            _say_cost(size, runner, console)
+        if only_cost:
+            return
+        try:
+            found = parts.measured(size, runner)
+        except TimeOver as over:
+            console.print(f"the time is over in {over}; nothing is lost: the same command goes on from here")
+            _say_cost(size, runner, console)
+            return
+        spent = runner.spent()
+    results = Results(
+        command=" ".join(["python -m benchmarks.retention", *sys.argv[1:]]),
+        protocol=parts.protocol(size),
+        seeds=parts.seeds(size),
+        machine=begun | {"load_after": round(os.getloadavg()[0], 2), "hours_of_a_core": round(spent, 2)},
+        versions=stamped,
+        figures=found.figures,
+        bars=found.bars,
+    )
+    console.print(tables(results))
+    if not quick:
+        out = out or FOLDER / "retention.json"
+    if out:
+        write(results, out)
+        console.print(f"written to {out}", highlight=False, soft_wrap=True)
+
+
+def _say_cost(size: Size, runner: Runner, console: Console) -> None:
+    asked = parts.works(size, runner)
+    runner.calibrate(asked.values())
+    table, hours = runner.cost(asked)
+    console.print(table)
+    processes = "one process" if runner.workers == 1 else f"{runner.workers} processes"
+    console.print(f"{hours:.2f} hours ({about(hours)}) in {processes}, kept in {runner.folder}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
