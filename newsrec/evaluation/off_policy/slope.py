@@ -7,8 +7,9 @@ in their width, and the next estimate can only be better. Take the last before t
     chosen = max { i : I_1 and ... and I_i have a point in common },   I_j = value_j -+ 2 width_j
 
 The chosen estimate's error is at most a constant times that of the best one in the line, with the confidence of the
-widths. Those are normal and clustered by reader here. The interval of the chosen one holds its own noise, not its bias:
-it is a little too narrow.
+widths. Those are normal and clustered by reader here. The interval of the chosen one holds its own noise, *not its
+bias*, which may be as large as the intervals at the head of the line are wide: an interval that holds the truth is that
+of DR.
 """
 
 from collections.abc import Callable
@@ -55,11 +56,14 @@ def switch_doubly_robust(log: ContextualLog, confidence: float = 0.95) -> Choice
 
 
 def shrunk_doubly_robust(log: ContextualLog, confidence: float = 0.95) -> Choice:
-    """DRos with the lambda that SLOPE chooses, from 100 times the 95 % quantile of w^2 down to 0.01 times the 5 %'s."""
+    """DRos with the lambda that SLOPE chooses.
+
+    From infinity, then 100 times the 95 % quantile of w^2, down to 0.01 times that of 5 %.
+    """
     w = contextual.weights(log)
     least, most = np.quantile(w**2, (0.05, 0.95))
     lambdas = np.geomspace(max(0.01 * least, 1e-9), max(100.0 * most, 1e-6), GRID)[::-1]
-    return _chosen(log, contextual.shrunk_doubly_robust, lambdas, confidence)
+    return _chosen(log, contextual.shrunk_doubly_robust, np.append(np.inf, lambdas), confidence)
 
 
 def _chosen(

@@ -59,3 +59,13 @@ def test_a_wrong_model_is_not(chooser, log_and_model: tuple[float, ContextualLog
     wrong = log._replace(q=log.q + 0.3, v=log.v + 0.3)
     assert abs(contextual.direct_method(wrong).value - truth) > 0.28
     assert abs(chooser(wrong).terms.value - truth) < 0.06
+
+
+def test_the_line_begins_at_doubly_robust() -> None:
+    """One weight of 100 among small ones: no quantile of their squares leaves it unshrunk, and the model is wrong."""
+    weight = np.where(np.arange(400) == 0, 100.0, 0.75)
+    log = ContextualLog(
+        np.arange(400), np.ones(400), np.full(400, 0.01), weight * 0.01, np.full(400, 0.0), np.zeros(400)
+    )
+    for chooser in (slope.switch_doubly_robust, slope.shrunk_doubly_robust):
+        assert chooser(log, confidence=0.01).parameter > 99.0
