@@ -96,6 +96,20 @@ def at_start(
     return Assigned(experiment, arms, reader, arm, np.full(len(reader), start, np.int64), crossed)
 
 
+def first_requests(log: EventLog, since: int, until: int) -> Assigned:
+    """The readers with a decision in [``since``, ``until``) microseconds, by the first there: as if it had been a test.
+
+    Of one arm, and possibly nobody.
+    """
+    refuse_unfit(log)
+    time = microseconds(log.decisions["time"])
+    made = log.decisions.filter(pa.array((time >= since) & (time < until))).sort_by("time")
+    codes = made["user_id"].combine_chunks().dictionary_encode()
+    first = np.unique(codes.indices.to_numpy(), return_index=True)[1]
+    nobody = np.zeros(len(first), bool)
+    return Assigned("", ("all",), codes.dictionary, nobody.astype(np.int64), microseconds(made["time"])[first], nobody)
+
+
 def refuse_unfit(log: EventLog) -> None:
     """Raise InvalidEvents for a log without a clock or without readers, on which nothing of this can be told."""
     for flag, lacks in ((ORDINAL_TIME, "no clock"), (NO_READER_IDS, "no reader ids")):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from newsrec.config import InvalidConfig
 from newsrec.evaluation.abtest.power import drift_for
 
 LOOKS = 28
@@ -68,8 +69,8 @@ class Traffic:
             raise ValueError(f"mean is {self.mean}, expected above 0: the effect is a share of it")
         if not self.deviation > 0.0:
             raise ValueError(f"deviation is {self.deviation}, expected above 0")
-        if not self.arrivals or min(self.arrivals) < 0.0 or not sum(self.arrivals[-WEEK:]) > 0.0:
-            raise ValueError("no new readers a day, expected 0 or more a day and some in the last week")
+        if not self.arrivals or min(self.arrivals) < 0.0 or not sum(self.arrivals) > 0.0:
+            raise ValueError("arrivals have no new readers, expected 0 or more on each day and some on one")
         if not -1.0 < self.correlation < 1.0:
             raise ValueError(f"correlation is {self.correlation}, expected between -1 and 1")
 
@@ -95,7 +96,10 @@ class Plan(NamedTuple):
 
 
 def plan(config: PlanConfig, traffic: Traffic) -> Plan:
-    """The test that finds ``config.mde`` with the power that is asked for."""
+    """The test that finds ``config.mde`` with the power that is asked for.
+
+    Raises InvalidConfig where as many readers never come.
+    """
     effect = config.mde * traffic.mean
     left = 1.0 - traffic.correlation**2
     per_reader = traffic.deviation**2 * left * (1.0 / config.share + 1.0 / (1.0 - config.share)) / effect**2
@@ -113,8 +117,11 @@ def plan(config: PlanConfig, traffic: Traffic) -> Plan:
 
 
 def days_until(readers: int, arrivals: tuple[float, ...]) -> int:
-    """Days until as many ``readers`` were assigned."""
-    so_far = np.cumsum(arrivals)
+    """Days until as many ``readers`` were assigned. Raises InvalidConfig where they never are."""
+    so_far, rate = np.cumsum(arrivals), float(np.mean(arrivals[-WEEK:]))
     if readers <= so_far[-1]:
         return int(np.searchsorted(so_far, readers - 1e-9)) + 1
-    return len(arrivals) + ceil((readers - so_far[-1]) / float(np.mean(arrivals[-WEEK:])) - 1e-9)
+    if rate == 0.0:
+        found = f"the test needs {readers:,} readers, and only {so_far[-1]:,.0f} ever come"
+        raise InvalidConfig(f"{found}; expected a larger mde, a smaller power, or more traffic")
+    return len(arrivals) + ceil((readers - so_far[-1]) / rate - 1e-9)

@@ -34,6 +34,10 @@ def test_the_past_saves_readers_and_unequal_shares_cost_some() -> None:
 def test_days_follow_the_arrivals_and_then_their_last_week() -> None:
     arrivals = (100.0, 50.0, *[10.0] * 7)
     assert [days_until(n, arrivals) for n in (1, 100, 101, 150, 220, 221, 230, 231)] == [1, 1, 2, 2, 9, 10, 10, 11]
+    with pytest.raises(
+        InvalidConfig, match=r"the test needs 161 readers, and only 160 ever come; expected a larger mde"
+    ):
+        days_until(161, (100.0, 60.0, *[0.0] * 7))
 
 
 def test_power_with_many_looks_is_that_of_simulated_paths() -> None:
@@ -88,8 +92,8 @@ def test_a_plan_that_cannot_be_is_refused(bad: dict, message: str) -> None:
     [
         ({"mean": 0.0}, "mean is 0.0, expected above 0"),
         ({"deviation": 0.0}, "deviation is 0.0, expected above 0"),
-        ({"arrivals": (5.0, *[0.0] * 7)}, "some in the last week"),
-        ({"arrivals": ()}, "no new readers a day"),
+        ({"arrivals": (0.0,)}, "arrivals have no new readers"),
+        ({"arrivals": ()}, "arrivals have no new readers"),
         ({"correlation": 1.0}, "correlation is 1.0, expected between -1 and 1"),
     ],
 )
