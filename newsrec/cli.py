@@ -21,6 +21,7 @@ from newsrec.compare import command as comparison
 from newsrec.config import InvalidConfig
 from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.doctor.evidence import HORIZON_DAYS
+from newsrec.evaluation.abtest import command as testing
 from newsrec.events import EventLog, InvalidEvents
 from newsrec.explain_command import explain
 from newsrec.files import write_whole
@@ -34,6 +35,8 @@ simulation = typer.Typer(invoke_without_command=True)
 app.add_typer(simulation, name="simulate")
 app.command("compare")(comparison.compare)
 app.command("explain")(explain)
+app.command("plan-test")(testing.plan_test)
+app.command("experiment")(testing.experiment)
 
 Source = Annotated[Path, typer.Argument(help="Folder (or file) of the original log.", metavar="PATH")]
 Out = Annotated[Path, typer.Option(help="Folder to write the event log to; an older log there is replaced.")]
