@@ -38,8 +38,8 @@ FULL, QUICK = Size(), Size(experiments=40, readers=500, old_readers=500)
 def protocol(size: Size) -> str:
     return (
         f"{size.experiments:,} experiments of {size.readers:,} readers an arm, an index of {EARLY} days fitted anew to "
-        f"{size.old_readers:,} others each time; how often its 95 % interval holds the true effect on 28 days, with the "
-        f"binomial interval."
+        f"{size.old_readers:,} others each time; how often its 95 % interval holds the true effect on 28 days, with "
+        f"the binomial interval."
     )
 
 

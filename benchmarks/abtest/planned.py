@@ -34,8 +34,8 @@ FULL, QUICK = Size(), Size(experiments=20, mde=0.1)
 
 def protocol(size: Size) -> str:
     return (
-        f"{size.experiments:,} experiments of the planned size each, for a lift of {size.mde:.0%} with power 80 %, read "
-        f"once and looked at on each of {DAYS} days; how often the lift is told, with its binomial interval."
+        f"{size.experiments:,} experiments of the planned size each, for a lift of {size.mde:.0%} with power 80 %, "
+        f"read once and looked at on each of {DAYS} days; how often the lift is told, with its binomial interval."
     )
 
 

@@ -29,8 +29,8 @@ FULL, QUICK = Size(), Size(experiments=100, draws=100)
 
 def protocol(size: Size) -> str:
     return (
-        f"{size.experiments:,} experiments of {size.readers:,} readers; variance of CUPED's difference over that of the "
-        f"plain one, less 1 - rho^2 of the population; interval resamples experiments."
+        f"{size.experiments:,} experiments of {size.readers:,} readers; variance of CUPED's difference over that of "
+        f"the plain one, less 1 - rho^2 of the population; interval resamples experiments."
     )
 
 
