@@ -12,22 +12,24 @@ class Size:
     trials: int = 8
     """Of tuning, for each contender."""
     tuning_seed: int = 1_000
-    tuning_log_readers: int = 1_500
-    tuning_readers: int = 400
+    tuning_log_readers: int = 1_200
+    tuning_readers: int = 600
     """Played after each trial."""
+    tuning_days: int = 14
+    """That they are played: the one place where active days are counted for less than ``days``."""
     epochs: int = 3
     """Of every training."""
-    log_readers: int = 4_000
+    log_readers: int = 3_000
     log_days: int = 14
     small_share: float = 0.1
     """Of the readers of a log, and so of its interactions: what an imitator and a new market have."""
-    readers: int = 500
+    readers: int = 600
     """Played with each training seed."""
     days: int = 28
     screening_seeds: tuple[int, ...] = (1, 2, 3)
     fresh_seeds: tuple[int, ...] = (11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
     """Of the finalists."""
-    further_seeds: tuple[int, ...] = (11, 12, 13, 14, 15)
+    further_seeds: tuple[int, ...] = (11, 12, 13, 14)
     """Of what has trainings of its own: offline and online, imitation, transfer, distillation."""
     online_rounds: int = 2
     """Logs that the online learner collects itself, each as large as the one it started from."""
@@ -45,6 +47,7 @@ QUICK = Size(
     trials=2,
     tuning_log_readers=60,
     tuning_readers=20,
+    tuning_days=4,
     epochs=1,
     log_readers=100,
     log_days=4,

@@ -23,7 +23,7 @@ def jobs(size: Size) -> dict[str, Job]:
 
 def work(size: Size) -> Work:
     short = replace(shortened(_study(size), cost.CALIBRATED_DAYS), contenders=_study(size).contenders)  # same epochs
-    short = replace(short, days=max(1, round(size.days * short.log.days / size.log_days)))  # days shrink alike
+    short = replace(short, days=max(1, round(size.tuning_days * short.log.days / size.log_days)))  # days shrink alike
     return Work(in_order(jobs(size).values()), in_order(tunings(short, spaces(size), 1, SLATES).values()))
 
 
@@ -54,5 +54,5 @@ def figures(size: Size, runner: Runner) -> dict[str, Any]:
 
 
 def _study(size: Size) -> Study:
-    found = study(size, untuned(size), (size.tuning_seed,), readers=size.tuning_readers)
+    found = study(size, untuned(size), (size.tuning_seed,), readers=size.tuning_readers, days=size.tuning_days)
     return replace(found, log=replace(found.log, readers=size.tuning_log_readers))

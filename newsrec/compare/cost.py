@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from newsrec.compare.jobs import RECORD, Job, Plan, plan, shortened
+from newsrec.compare.jobs import RECORD, Job, Plan, in_order, plan, shortened
 from newsrec.compare.study import Study
 from newsrec.config import InvalidConfig
 
@@ -69,12 +69,10 @@ def calibration(study: Study, jobs: Iterable[Job], costs: Costs) -> list[Job]:
 
 def told_by(short: Sequence[Job], jobs: Iterable[Job], costs: Costs) -> list[Job]:
     """Those of ``short`` (each behind those that it needs) that tell of the sorts of ``jobs`` unknown to ``costs``."""
-    unknown, wanted = {job.sort for job in jobs if not costs.knows(job)}, dict[str, Job]()
-    for job in reversed(short):
-        if job.sort in unknown or job.key in wanted:
-            wanted |= {job.key: job, **{need.key: need for need in job.needs}}
-            unknown.discard(job.sort)  # one of each sort says enough
-    return [job for job in short if job.key in wanted]
+    unknown, first = {job.sort for job in jobs if not costs.knows(job)}, dict[str, Job]()
+    for job in short:
+        first.setdefault(job.sort, job)
+    return in_order(job for sort, job in first.items() if sort in unknown)
 
 
 def hours(jobs: Sequence[Job], costs: Costs, workers: int) -> float:

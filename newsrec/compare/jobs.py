@@ -52,11 +52,17 @@ class Job:
     @cached_property
     def sort(self) -> str:
         """Equal for jobs that take as long for each day and round: neither seeds nor what differs in a world matter."""
-        world = self.needs[0].what["world"] if self.kind == "train" else self.what["world"]
-        size = [world[name] for name in ("readers", "candidates", "slate_size")]
-        run, trained = _timely(self.what.get("run", {})), [need.sort for need in self.needs]
-        actor = self.what.get("actor", {}).get("policy")
-        return config.digest(self.kind, size, run, self.what.get("oracle"), actor, trained)
+        who = [self.what.get("oracle"), self.what.get("actor", {}).get("policy"), self.what.get("taught_by")]
+        return config.digest(self.kind, self._timely, who, [need._timely for need in self.needs])
+
+    @property
+    def _timely(self) -> list[Any]:
+        """What of a job takes time: the size of its world and the kind of its run."""
+        world = self.what.get("world", {})
+        return [
+            [world.get(name) for name in ("readers", "candidates", "slate_size")],
+            _timely(self.what.get("run", {})),
+        ]
 
     def at(self, folder: str | Path) -> Path:
         """Where its result stands below ``folder``."""
