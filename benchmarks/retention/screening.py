@@ -41,7 +41,8 @@ def measured(size: Size, choice: Choice, played: Played) -> Part:
 def protocol(size: Size) -> str:
     return (
         f"Each contender tuned with {size.trials} trials, the run as it is among them, by active days of "
-        f"{size.tuning_readers:,} readers in {size.tuning_days} days, who judge nobody later; its best trial played with three temperatures. Then "
-        f"trained on logs of {size.log_readers:,} readers and {size.log_days} days of uniform slates, {size.epochs} "
-        f"epochs, and played to {size.readers:,} other readers a seed for {size.days} days."
+        f"{size.tuning_readers:,} readers in {size.tuning_days} days, who judge nobody later; its best trial played "
+        f"with three temperatures. Then trained on logs of {size.log_readers:,} readers and {size.log_days} days of "
+        f"uniform slates, {size.epochs} epochs, and played to {size.readers:,} other readers a seed for {size.days} "
+        f"days."
     )
