@@ -12,13 +12,23 @@ from scipy.special import ndtri
 
 KEY_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 FIRST_FACTOR, SECOND_FACTOR = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_KEY, _FIRST, _SECOND, _30, _27, _31 = (
+    np.array(number, np.uint64) for number in (KEY_FACTOR, FIRST_FACTOR, SECOND_FACTOR, 30, 27, 31)
+)
+"""Arrays of no dimension, which start faster than numbers."""
 
 
 def bits(seed: int, purpose: str, *keys: np.ndarray) -> np.ndarray:
     """uint64, one for each combination of ``keys`` (integer arrays, 0 or more, that broadcast)."""
-    state = np.full(1, start(seed, purpose), np.uint64)
+    return hashed(np.full(1, start(seed, purpose), np.uint64), *(np.asarray(key).astype(np.uint64) for key in keys))
+
+
+def hashed(state: np.ndarray, *keys: np.ndarray) -> np.ndarray:
+    """uint64: ``state`` after further ``keys``, both uint64, all broadcast."""
     for key in keys:
-        state = _mix(state + (np.asarray(key).astype(np.uint64) + np.uint64(1)) * KEY_FACTOR)
+        product = key * _KEY
+        product += _KEY
+        state = _mixed(state + product)
     return state
 
 
@@ -50,7 +60,12 @@ def start(seed: int, purpose: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "little")
 
 
-def _mix(state: np.ndarray) -> np.ndarray:
-    state = (state ^ (state >> np.uint64(30))) * FIRST_FACTOR
-    state = (state ^ (state >> np.uint64(27))) * SECOND_FACTOR
-    return state ^ (state >> np.uint64(31))
+def _mixed(state: np.ndarray) -> np.ndarray:
+    """``state``, in place."""
+    high = state >> _30
+    state ^= high
+    state *= _FIRST
+    state ^= np.right_shift(state, _27, out=high)
+    state *= _SECOND
+    state ^= np.right_shift(state, _31, out=high)
+    return state

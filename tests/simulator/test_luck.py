@@ -16,6 +16,7 @@ def test_a_number_is_the_same_bit_for_bit_whoever_hashes_it() -> None:
     assert both.shape == (2, 5_000, 1)
     for state, purpose in zip(both, ("click", "stay"), strict=True):
         assert (luck.hashed(state, torch.arange(7)).numpy().view(np.uint64) == draws.bits(3, purpose, *keys)).all()
+        assert (luck._hashed(state, torch.arange(7)) == luck.hashed(state, torch.arange(7))).all()  # another device's
         assert (luck.uniform(state, torch.arange(7)).numpy() == draws.uniform(3, purpose, *keys)).all()
         np.testing.assert_allclose(luck.normal(state, torch.arange(7)), draws.normal(3, purpose, *keys), rtol=1e-13)
 
