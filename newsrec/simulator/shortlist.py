@@ -27,15 +27,16 @@ class Shortlist:
         config, published = self.world.config, self.world.newsroom.published
         oldest = np.searchsorted(published, now - int(config.newsroom.shelf_life_hours * HOUR), side="right")
         newest = np.searchsorted(published, now, side="right") - 1
-        article = (newest[:, None] - np.arange(config.candidates)).astype(np.int32)  # [B, C]
-        open_ = article >= oldest[:, None]
-        row, at = np.nonzero((read >= 0) & (read > newest[:, None] - config.candidates))
-        open_[row, newest[row] - read[row, at]] = False
-        row, column = np.nonzero(open_)
-        place = np.cumsum(open_, 1)[row, column] - 1
-        listed = np.full(article.shape, -1, np.int32)
-        listed[row, place] = article[row, column]
-        return listed
+        count = np.minimum(newest - oldest + 1, config.candidates)  # [B] before any is left out
+        row, at = np.nonzero((read >= 0) & (read > (newest - count)[:, None]))
+        left_out = np.unique(row * config.candidates + newest[row] - read[row, at])  # by reader and place from newest
+        row, place = np.divmod(left_out, config.candidates)
+        number = np.arange(len(row)) - np.searchsorted(row, row)  # of each among those of its reader
+        step = np.zeros((len(now), config.candidates), np.int32)
+        np.add.at(step, (row, place - number), 1)
+        from_newest = np.arange(config.candidates, dtype=np.int32) + np.cumsum(step, 1, np.int32, out=step)  # [B, C]
+        newest, count = newest[:, None].astype(np.int32), count[:, None].astype(np.int32)
+        return np.where(from_newest < count, newest - from_newest, np.int32(-1))
 
     def read(self, known: Readers) -> np.ndarray:
         """[B, H] articles in the histories of readers of whom this is ``known``, -1 behind the end."""
