@@ -18,12 +18,15 @@ from newsrec.simulator.shortlist import Shortlist
 from newsrec.simulator.world import World
 from newsrec.transitions import Readers
 
+LONGEST_SPAN_DAYS, READER_DAYS_TOGETHER = 7, 50_000
+"""Most days, and days times readers, that go by at once where readers do not influence each other."""
+
 
 class Recommender(Protocol):
     """Feedback is announced when it happens (``expect``) and known from its arrival on."""
 
     span: int
-    """Microseconds, a part of a day, within which readers do not influence each other."""
+    """Microseconds, days or a part of one, within which readers do not influence each other."""
 
     def offer(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor | None]:
         """Candidates [B, C] (articles, -1 behind the end) and scores [B, C] for ``readers`` [B] at ``now`` [B].
@@ -41,11 +44,13 @@ class Recommender(Protocol):
 
 
 class Uniform:
-    """Equal scores: all that is known of readers is what they read."""
+    """Equal scores: all that is known of readers is what they read.
 
-    span = DAY
+    In a longer span fewer rounds are left to those who ask most often; what was decided in one has to fit into memory.
+    """
 
     def __init__(self, world: World, articles: pa.Table) -> None:
+        self.span = max(1, min(LONGEST_SPAN_DAYS, READER_DAYS_TOGETHER // len(world.number))) * DAY
         self._shortlist, self._reads = Shortlist(world, articles, None), ReadingList(world.user.cpu().numpy())
 
     def offer(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, None]:

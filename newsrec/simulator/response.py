@@ -82,8 +82,8 @@ class Feedback(NamedTuple):
     time: np.ndarray  # [M] int64, microseconds
     received: np.ndarray  # [M] int64, microseconds
 
-    def take(self, rows: np.ndarray) -> "Feedback":
-        """The events at ``rows``, numbers or a mask."""
+    def take(self, rows: np.ndarray | slice) -> "Feedback":
+        """The events at ``rows``, numbers, a mask or a part."""
         return Feedback(*(column[rows] for column in self))
 
     @classmethod

@@ -23,9 +23,9 @@ import torch
 from newsrec import events
 from newsrec.config import InvalidConfig
 from newsrec.encoders.text import embed_articles
-from newsrec.events import SCHEMAS
 from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.rollout import RANDOM, Actor, play
+from newsrec.simulator.recorder import CODED_SCHEMAS
+from newsrec.simulator.rollout import RANDOM, Actor, coded_days
 from newsrec.simulator.world import World, found
 
 READERS_TOGETHER = 5_000
@@ -110,7 +110,7 @@ def _write_shard(world: World, articles: pa.Table, actor: Actor, number: int, fo
     with ExitStack() as stack:
         writers = [stack.enter_context(_writer(folder, name, number)) for name in _CODED]
         waiting: list[tuple[pa.Table, ...]] = []
-        for day in play(world, articles, actor):
+        for day in coded_days(world, articles, actor):
             waiting.append(day)
             if sum(recommendations.num_rows for recommendations, _ in waiting) >= DECISIONS_TOGETHER:
                 _flush(writers, waiting)
@@ -119,14 +119,22 @@ def _write_shard(world: World, articles: pa.Table, actor: Actor, number: int, fo
 
 
 def _writer(folder: Path, name: str, number: int) -> pq.ParquetWriter:
-    schema = SCHEMAS[name].with_metadata(events.metadata(name))
-    return pq.ParquetWriter(folder / f"{name}.parquet" / f"{number:05d}.parquet", schema, use_dictionary=_CODED[name])
+    path, schema = folder / f"{name}.parquet" / f"{number:05d}.parquet", CODED_SCHEMAS[name]
+    writer = pq.ParquetWriter(
+        path,
+        schema,
+        use_dictionary=_CODED[name],
+        write_statistics=[field.name for field in schema if not pa.types.is_nested(field.type)],
+        store_schema=False,  # read as text
+    )
+    writer.add_key_value_metadata(events.metadata(name))
+    return writer
 
 
 def _flush(writers: list[pq.ParquetWriter], waiting: list[tuple[pa.Table, ...]]) -> None:
     for writer, tables in zip(writers, zip(*waiting, strict=True), strict=False):
-        table = pa.concat_tables(tables)
-        writer.write_table(table.replace_schema_metadata(writer.schema.metadata), max(1, table.num_rows))
+        table = pa.concat_tables(tables).unify_dictionaries()
+        writer.write_table(table, max(1, table.num_rows))
     waiting.clear()
 
 

@@ -221,10 +221,10 @@ class World:
         columns = self.user, self.decision, self.visit, self.next_time
         return Requests(*(column[rows].cpu().numpy() for column in columns))
 
-    def device(self, readers: np.ndarray) -> np.ndarray:
-        """The device of each reader's current visit, row of DEVICES: [B] int64."""
-        rows = self._tensor(readers)
-        (state,) = luck.states(self.config.seed, ("device of a visit",), self.user[rows], self.visit[rows])  # [B]
+    def device(self, readers: np.ndarray, user: np.ndarray, visit: np.ndarray) -> np.ndarray:
+        """The device of the visit [B] of ``readers`` [B] as ``user`` [B], row of DEVICES: [B] int64."""
+        rows, keys = self._tensor(readers), (self._tensor(user), self._tensor(visit))
+        (state,) = luck.states(self.config.seed, ("device of a visit",), *keys)  # [B]
         u = luck.uniform(state, luck.numbers(2, self.on)[:, None])  # [2, B]
         other = torch.searchsorted(self._tensor(np.cumsum(DEVICE_SHARE)[:-1]), u[1])
         return torch.where(u[0] < 0.85, self.population.device[rows], other).cpu().numpy()
@@ -280,8 +280,8 @@ class World:
         """What ``articles`` [B, K] (rows, -1 behind the end) are to ``readers`` [B] at their next moment."""
         rows, traits, listed = self._tensor(readers), self.traits, self._tensor(articles)
         article, now = listed.clamp(min=0).long(), self.next_time[rows]
-        shown = article[:, :, None].int() + 1  # [B, K, 1]
-        memory = self._memory[rows].flatten(1)[:, None]  # [B, 1, MEMORY slates, one behind the other]
+        shown = (article.int() + 1).T.contiguous()  # [K, B]
+        memory = self._memory[rows].flatten(1).T.contiguous()[:, None]  # [MEMORY slates, one behind the other, 1, B]
         age = (now[:, None] - traits.published[article]).double() / HOUR
         interests = self.tastes.at(rows, now)  # [B, T]
         if len(self.topic_gains):
@@ -299,8 +299,8 @@ class World:
             disappointment=self.config.clickbait_cost * clickbait,
             freshness=torch.exp2(-age / traits.half_life[article]),
             words=traits.body_words[article],
-            repetition=(memory.abs() == shown).sum(2),
-            known=(memory == -shown).any(2),
+            repetition=(memory.abs() == shown).view(torch.uint8).sum(0, dtype=torch.int16).T.long(),
+            known=(memory == -shown).view(torch.uint8).amax(0).T.bool(),
         )
 
     def _feedback(
@@ -333,9 +333,11 @@ class World:
 
     def _clear_cookies(self, readers: Tensor) -> None:
         """Some of ``readers`` [B], who have just left, will come back as users that nobody knows."""
-        clearing = self.population.clearing[readers]
+        readers = readers[self.population.clearing[readers] > 0.0]
+        if not len(readers):
+            return
         (state,) = luck.states(self.config.seed, ("cookies",), self.user[readers], self.visit[readers])  # [B]
-        cleared = readers[luck.uniform(state) < clearing]
+        cleared = readers[luck.uniform(state) < self.population.clearing[readers]]
         self._clearings[cleared] += 1
         self.user[cleared] = user_number(self.config.seed, self.number[cleared], self._clearings[cleared])
         self.decision[cleared] = self.visit[cleared] = 0

@@ -78,7 +78,7 @@ def tell(world: World) -> list[Feedback]:
         slate = (rows[:, None] * 7 + turn * 3 + np.arange(10)) % len(world.newsroom.published)
         told.append(world.respond(rows, slate.astype(np.int32)))
     world.begin(np.array([3, 1]), np.array([70, 71]))
-    world.device(rows)
+    world.device(rows, world.user.numpy(), world.visit.numpy())
     return told
 
 

@@ -1,5 +1,6 @@
 """Simulated logs: valid, reproducible, cut at their end, with true propensities, seen by policies as live ones are."""
 
+import hashlib
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,7 @@ from newsrec import catalogue, dataset, events, slate
 from newsrec.events import KINDS, EventLog, microseconds
 from newsrec.features import HISTORY_LENGTH, HOUR, feature_hash
 from newsrec.policy import mask_scores
+from newsrec.simulator import recommenders, rollout
 from newsrec.simulator.arrival import ArrivalConfig
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import PopulationConfig
@@ -112,6 +114,31 @@ def test_same_seed_same_log_and_another_seed_another(log: EventLog, acted: Event
 def test_batch_size_changes_nothing(acted: EventLog, log: EventLog) -> None:
     actor = Actor(Fresh(), SLATE, "fresh", catalogue.from_articles(log.articles.slice(0, KNOWN)))
     assert same(simulate(replace(CONFIG, batch_size=3), actor), acted)
+
+
+def test_spans_and_who_is_decided_for_at_once_change_nothing(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recommenders, "LONGEST_SPAN_DAYS", 2)
+    monkeypatch.setattr(rollout, "READERS_TOGETHER", 7)
+    assert same(simulate(CONFIG), log)
+    monkeypatch.setattr(recommenders, "READER_DAYS_TOGETHER", 1)
+    assert same(simulate(CONFIG), log)
+
+
+def test_a_seed_gives_the_log_that_it_always_gave(log: EventLog) -> None:
+    """A change of the world's laws or draws changes these; one of its speed does not. Times count by the second."""
+    columns = {
+        "recommendations": ("request_id", "session_id", "context", "candidates", "slate", "propensities", "time"),
+        "feedback": ("event_id", "user_id", "article_id", "position", "kind", "time", "received_at"),
+    }
+    digests = {}
+    for name, wanted in columns.items():
+        table, digest = getattr(log, name), hashlib.sha256()
+        for column in wanted:
+            is_time = table.schema.field(column).type == events.TIME
+            values = (microseconds(table[column]) // 1_000_000).tolist() if is_time else table[column].to_pylist()
+            digest.update(repr(values).encode())
+        digests[name] = digest.hexdigest()[:12]
+    assert digests == {"recommendations": "4950c621f7bc", "feedback": "71d9ed19f294"}
 
 
 def test_feedback_arrives_after_it_happens_and_the_end_cuts_the_log(log: EventLog) -> None:

@@ -78,6 +78,16 @@ def test_shards_hold_the_rows_of_the_log_in_memory(tmp_path: Path) -> None:
     assert len(files(tmp_path / "log")) == 1 + 2 * 3
 
 
+def test_a_file_holds_text_whatever_it_was_written_from(tmp_path: Path) -> None:
+    shards.write(CONFIG, tmp_path / "log")
+    for name in ("recommendations", "feedback"):
+        file = pq.ParquetFile(tmp_path / "log" / f"{name}.parquet" / "00000.parquet")
+        assert [field.nullable for field in file.schema_arrow] == [field.nullable for field in events.SCHEMAS[name]]
+        for field, expected in zip(file.schema_arrow, events.SCHEMAS[name], strict=True):
+            assert field.name == expected.name
+            assert str(field.type).replace("element:", "item:") == str(expected.type)
+
+
 def test_memory_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard is written in row groups of a day or some, which follow each other in time."""
     monkeypatch.setattr(shards, "DECISIONS_TOGETHER", 40)
