@@ -2,7 +2,7 @@
 
 Many logs of one synthetic world, in which the value of the policy in question is a sum and the efficiency bound of the
 estimation is known. Predictions are linear regressions, cross-fitted from the log itself, where clicks are logistic: as
-wrong as models are. Once with one decision a reader, once with four that share their reader's context.
+wrong as models are. Once with one decision a reader, once with twenty that share their reader's context.
 """
 
 from dataclasses import dataclass
@@ -44,14 +44,14 @@ def protocol(size: Size) -> str:
     return (
         f"{size.runs:,} logs of {size.decisions:,} decisions, 10 actions, 500 contexts; cross-fitted linear "
         f"predictions; intervals of 95 % from {size.draws} resamples of readers, and empirical Bernstein with the "
-        f"range that the two policies allow; one and four decisions a reader."
+        f"range that the two policies allow; one and 20 decisions a reader."
     )
 
 
 def measure(size: Size) -> Part:
     world = choices(SEEDS[0])
     alone = of_runs(world, size, decisions_a_reader=1)
-    shared = of_runs(world, size, decisions_a_reader=4)
+    shared = of_runs(world, size, decisions_a_reader=20)
     least = (world.efficiency_bound / size.decisions) ** 0.5
     ratio = alone["DR"]["error"] / least
     within = ratio * (1.0 + np.array([-1.96, 1.96]) / (2.0 * size.runs) ** 0.5)
@@ -59,7 +59,7 @@ def measure(size: Size) -> Part:
         Bar("DR: root mean square error, in that of the efficiency bound", ratio, (within[0], within[1]),
             f"{WORST_RATIO} or less", ratio <= WORST_RATIO)
     ]  # fmt: skip
-    for found, of in ((alone, "one decision a reader"), (shared, "four decisions a reader")):
+    for found, of in ((alone, "one decision a reader"), (shared, "20 decisions a reader")):
         for name in UNBIASED:
             share = found[name]["covered"]
             bars.append(Bar(f"bootstrap coverage, {name}, {of}", share, of_share(share, size.runs),
@@ -73,7 +73,7 @@ def measure(size: Size) -> Part:
         "largest_weight": world.largest_weight,
         "least_error": least,
         "one_decision_a_reader": alone,
-        "four_decisions_a_reader": shared,
+        "20_decisions_a_reader": shared,
     }
     return Part({"efficiency": figures}, bars)
 

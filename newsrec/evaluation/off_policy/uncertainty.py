@@ -2,8 +2,9 @@
 
 *Bootstrap*: whole readers are drawn with replacement; a reader's sums are all that is needed of them, so a million rows
 are added up once and each resample is a product of a matrix with the readers' counts (Field and Welsh 2007). All
-estimates of a call come from the same resamples. The ends are widened as in ``evaluation.intervals``. Right where the
-largest weights are many; with a handful of readers who carry the estimate it is too narrow, which is what
+estimates of a call come from the same resamples. The ends are widened as in ``evaluation.intervals``, and stand where
+the expected share of the resamples is beyond them (Hyndman and Fan 1996, definition 6). Right where the largest weights
+are many; with a handful of readers who carry the estimate it is too narrow, which is what
 ``diagnostics`` refuses.
 
 *Empirical Bernstein*: holds at every number of readers, without any appeal to normality, if the range is right (Maurer
@@ -86,7 +87,7 @@ def bootstrap(
     if readers > 1:
         found = _resampled(sums, generator, draws)  # [draws, E]
         told = ~np.isnan(found).all(0)
-        ends[:, told] = np.nanquantile(found[:, told], tails(readers, confidence), axis=0)
+        ends[:, told] = np.nanquantile(found[:, told], tails(readers, confidence), axis=0, method="weibull")
     return {
         name: Interval(float(mean), float(low), float(high))
         for name, mean, low, high in zip(estimates, value, *ends, strict=True)

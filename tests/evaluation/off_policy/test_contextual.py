@@ -58,6 +58,7 @@ def test_switch_and_shrinkage_run_from_the_direct_method_to_doubly_robust() -> N
     for estimator in (contextual.switch_doubly_robust, contextual.shrunk_doubly_robust):
         assert estimator(BY_HAND, 0.0).value == pytest.approx(direct)
         assert estimator(BY_HAND, np.inf).value == pytest.approx(dr)
+    assert contextual.switch_doubly_robust(BY_HAND, 2.0).value == pytest.approx(dr)  # the largest weight, kept
     assert contextual.shrunk_doubly_robust(BY_HAND, 1e12).value == pytest.approx(dr)
 
 
@@ -73,6 +74,8 @@ def test_value_under_is_the_mean_of_the_predictions() -> None:
     assert contextual.value_under(target, predicted).tolist() == [[2.0, 9.0]]
     with pytest.raises(InvalidLog, match="1 of 2 lines do not sum to 1"):
         contextual.value_under(target * np.array([[1.0], [0.9]], np.float32), predicted)
+    with pytest.raises(InvalidLog, match="predictions: 1 of 6 are missing"):
+        contextual.value_under(target, np.where(predicted == 9.0, [[[1.0], [np.nan]]], predicted))
 
 
 @pytest.fixture(scope="module")
