@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from newsrec.events import microseconds
-from newsrec.features import EMBEDDING_DIM, article_key
+from newsrec.features import EMBEDDING_DIM, article_key, short_key
 
 NEVER = np.iinfo(np.int64).max
 
@@ -54,6 +54,11 @@ class Catalogue:
     def ids(self) -> list[str]:
         """Article ids by row; row 0 is the empty string."""
         return ["", *self.articles["article_id"].to_pylist()]
+
+    @cached_property
+    def short_keys(self) -> np.ndarray:
+        """[N + 1] uint32: under which a reader's impressions hold the articles; 0 for the unknown article."""
+        return np.array([0, *(short_key(article_key(a)) for a in self.ids[1:])], np.uint32)
 
     @cached_property
     def _row_by_id(self) -> dict[str, int]:

@@ -40,7 +40,7 @@ class StoredCounts(NamedTuple):
 
     article: np.ndarray  # [M] int64, rows of the catalogue
     hour: np.ndarray  # [M] int64, hours since 1970
-    counts: np.ndarray  # [M, 3] float32, decayed up to as_of
+    counts: np.ndarray  # [M, 4] float32, decayed up to as_of
     as_of: np.ndarray  # [M] int64, microseconds
 
 
@@ -116,7 +116,7 @@ class Decisions:
         hours, pairs = self._hourly
         pair, real = pairs.padded(np.searchsorted(hours, self.time[rows] // HOUR))  # [B, C]
         article = np.where(real, pairs.values[pair], -1)  # [B, C]
-        candidates = self._encode(article, pair, self.time[rows])
+        candidates = self._encode(rows, article, pair)
         slot, shown = self.slate.padded(rows)
         clicked = shown & (self.feedback[slot, KINDS.index("click")] > 0)  # [B, K]
         at = np.where(clicked, self.candidate.offsets[rows][:, None] + self.slate.values[slot], 0)
@@ -195,11 +195,12 @@ class Decisions:
 
     def _candidates(self, rows: np.ndarray) -> Candidates:
         at, real = self.candidate.padded(rows)
-        return self._encode(np.where(real, self.candidate.values[at], -1), self.count_row[at], self.time[rows])
+        return self._encode(rows, np.where(real, self.candidate.values[at], -1), self.count_row[at])
 
-    def _encode(self, article: np.ndarray, pair: np.ndarray, now: np.ndarray) -> Candidates:
+    def _encode(self, rows: np.ndarray, article: np.ndarray, pair: np.ndarray) -> Candidates:
+        readers, now = self.readers.take(rows), self.time[rows]
         counts, as_of = self.stored.counts[pair], self.stored.as_of[pair]
-        return transitions.candidates(article, counts, as_of, now, self.catalogue, self.use_time)
+        return transitions.candidates(article, readers, counts, as_of, now, self.catalogue, self.use_time)
 
 
 def time_split(time: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

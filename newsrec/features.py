@@ -5,6 +5,7 @@ collector) fold feedback with the same ``ReaderState``. The predictor refuses an
 differs from the store's.
 """
 
+import bisect
 import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,14 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from newsrec.events import KINDS
+
 HISTORY_LENGTH = 50
 """Reads kept in a reader's history, the latest by read time."""
+SHOWN_LENGTH = 64
+"""Impressions kept of a reader, the latest by their time: six slates of ten and a bit."""
 EMBEDDING_DIM = 64
 SESSION_GAP_MINUTES = 30
 """A reader who was silent for longer starts a new session."""
 ACTIVE_DAYS_WINDOW = 28
-POPULARITY_HALF_LIFE_HOURS = {"clicks_hour": 1.0, "clicks_day": 24.0, "impressions_day": 24.0}
-VIEW_VERSION = 1
+POPULARITY_HALF_LIFE_HOURS = {"clicks_hour": 1.0, "clicks_day": 24.0, "impressions_day": 24.0, "dwell_day": 24.0}
+TYPICAL_DWELL_SECONDS, LONGEST_DWELL_SECONDS = 30.0, 900.0
+"""An article whose dwell is unknown looks as if it had the first; one event counts as the second at most."""
+VIEW_VERSION = 2
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 """Microseconds."""
 
@@ -43,6 +50,7 @@ READER_FEATURES = (
     Feature("last_day", "int64", "reader-local day of the latest activity, days since 1970"),
     Feature("last_seen", "int64", "latest activity, microseconds"),
     Feature("gap_hours", "float32", "silent hours before the current session, 0 in the first"),
+    Feature("shown", "bytes", f"the last {SHOWN_LENGTH} impressions, packed by pack_shown, oldest first"),
 )
 ARTICLE_FEATURES = (
     Feature("embedding", "bytes", f"content vector, {EMBEDDING_DIM} little-endian float32"),
@@ -50,17 +58,20 @@ ARTICLE_FEATURES = (
     Feature("clicks_hour", "float32", "clicks, each halved every hour until as_of"),
     Feature("clicks_day", "float32", "clicks, each halved every day until as_of"),
     Feature("impressions_day", "float32", "impressions, each halved every day until as_of"),
-    Feature("as_of", "int64", "moment up to which the three counts are decayed, microseconds"),
+    Feature("dwell_day", "float32", "seconds of dwell, each halved every day until as_of"),
+    Feature("as_of", "int64", "moment up to which the four counts are decayed, microseconds"),
 )
-POPULARITY_FEATURES = ("log_clicks_hour", "log_clicks_day", "click_rate_day")
+READER_NUMBERS = tuple(feature for feature in READER_FEATURES if feature.dtype != "bytes")
+POPULARITY_FEATURES = ("log_clicks_hour", "log_clicks_day", "click_rate_day", "log_dwell_day")
 """What a policy sees of an article's counts, computed for the moment of the request."""
 
 
 def feature_hash() -> str:
     """Sixteen hex digits that change whenever a stored feature's name, type, packing or meaning changes."""
-    packing = (_HISTORY_VERSION, _READ.descr, HISTORY_LENGTH, EMBEDDING_DIM)
+    packing = (_HISTORY_VERSION, _READ.descr, HISTORY_LENGTH, EMBEDDING_DIM, _SHOWN.descr, SHOWN_LENGTH)
     windows = (SESSION_GAP_MINUTES, ACTIVE_DAYS_WINDOW, POPULARITY_HALF_LIFE_HOURS)
-    definition = repr((VIEW_VERSION, packing, windows, READER_FEATURES, ARTICLE_FEATURES))
+    dwell = (TYPICAL_DWELL_SECONDS, LONGEST_DWELL_SECONDS)
+    definition = repr((VIEW_VERSION, packing, windows, dwell, READER_FEATURES, ARTICLE_FEATURES))
     return hashlib.sha256(definition.encode()).hexdigest()[:16]
 
 
@@ -83,11 +94,35 @@ def pack_history(keys: np.ndarray, seconds: np.ndarray, dwell: np.ndarray) -> by
 
 def unpack_history(packed: bytes | None) -> np.ndarray:
     """The reads of ``pack_history`` as a structured array (key, time, dwell); empty for None. Raises ValueError."""
+    return _unpacked(packed, _READ, "history")
+
+
+def _unpacked(packed: bytes | None, dtype: np.dtype, what: str) -> np.ndarray:
     if not packed:
-        return np.empty(0, _READ)
+        return np.empty(0, dtype)
     if packed[:1] != _HISTORY_VERSION:
-        raise ValueError(f"packed history has version {packed[0]}, expected {_HISTORY_VERSION[0]}")
-    return np.frombuffer(packed, _READ, offset=1)
+        raise ValueError(f"packed {what} has version {packed[0]}, expected {_HISTORY_VERSION[0]}")
+    return np.frombuffer(packed, dtype, offset=1)
+
+
+_SHOWN = np.dtype([("time", "<u4"), ("key", "<u4")])
+
+
+def short_key(key: int) -> int:
+    """The 32 bits of ``article_key`` under which impressions hold an article."""
+    return key & 0xFFFFFFFF
+
+
+def pack_shown(seconds: np.ndarray, keys: np.ndarray) -> bytes:
+    """Impressions as bytes: a version byte, then 8 bytes each (time in s since 1970, short article key)."""
+    impressions = np.empty(len(keys), _SHOWN)
+    impressions["time"], impressions["key"] = seconds, keys
+    return _HISTORY_VERSION + impressions.tobytes()
+
+
+def unpack_shown(packed: bytes | None) -> np.ndarray:
+    """The impressions of ``pack_shown`` as a structured array (time, key); empty for None. Raises ValueError."""
+    return _unpacked(packed, _SHOWN, "impressions")
 
 
 def pack_embedding(embedding: np.ndarray) -> bytes:
@@ -115,10 +150,15 @@ class ReaderState:
     last_day: int = 0
     last_seen: int | None = None
     gap_hours: float = 0.0
+    shown: list[tuple[int, int]] = field(default_factory=list)
+    """Impressions (time in s, short article key), oldest first: which they are does not depend on their arrival."""
 
     def observe(self, kind: str, key: int | None, time: int, dwell: float | None, utc_offset_minutes: int = 0) -> None:
         """Fold one event; ``time`` in microseconds, ``key`` by ``article_key``."""
         self.remember(kind, key, time, dwell)
+        if kind == "impression" and key is not None:
+            bisect.insort(self.shown, (time // 1_000_000, short_key(key)))
+            del self.shown[:-SHOWN_LENGTH]
         day = (time + utc_offset_minutes * 60_000_000) // DAY
         if self.last_seen is None or day > self.last_day:
             shift = ACTIVE_DAYS_WINDOW if self.last_seen is None else min(day - self.last_day, ACTIVE_DAYS_WINDOW)
@@ -154,24 +194,38 @@ class ReaderState:
             "last_day": self.last_day,
             "last_seen": self.last_seen,
             "gap_hours": float(np.float32(self.gap_hours)),
+            "shown": pack_shown(*np.array(self.shown, np.uint32).reshape(-1, 2).T),
         }
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "ReaderState":
         """The state that ``row`` came from, able to go on folding; None is what a new reader has."""
         history = {key: (seconds, dwell) for key, seconds, dwell in unpack_history(row["history"]).tolist()}
-        names = (feature.name for feature in READER_FEATURES[1:])
-        return cls(history, **{name: row[name] for name in names if row[name] is not None})
+        numbers = {feature.name: row[feature.name] for feature in READER_NUMBERS if row[feature.name] is not None}
+        return cls(history, shown=unpack_shown(row["shown"]).tolist(), **numbers)
+
+
+def count_weights(kind: np.ndarray, dwell_seconds: np.ndarray) -> np.ndarray:
+    """[M, 4] float64: what M events add to an article's counts, in the order of POPULARITY_HALF_LIFE_HOURS.
+
+    ``kind`` numbers events.KINDS; ``dwell_seconds`` may be NaN. Dwell in parts adds up.
+    """
+    click, impression, dwell = (kind == KINDS.index(name) for name in ("click", "impression", "dwell"))
+    seconds = np.where(dwell & (dwell_seconds > 0), np.minimum(dwell_seconds, LONGEST_DWELL_SECONDS), 0.0)
+    return np.stack([click, click, impression, seconds], 1).astype(np.float64)
 
 
 def popularity(counts: np.ndarray, as_of: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """POPULARITY_FEATURES at ``now``: [..., 3] float32.
+    """POPULARITY_FEATURES at ``now``: [..., 4] float32.
 
-    ``counts`` [..., 3] in the order of POPULARITY_HALF_LIFE_HOURS, decayed up to ``as_of`` (microseconds). The click
-    rate is pulled towards 5 % by 20 impressions.
+    ``counts`` [..., 4] in the order of POPULARITY_HALF_LIFE_HOURS, decayed up to ``as_of`` (microseconds). The click
+    rate is pulled towards 5 % by 20 impressions, dwell a click towards the typical one by 3 reads; of this the
+    log of the ratio, 0 where no dwell was ever told.
     """
     half_lives = np.array(list(POPULARITY_HALF_LIFE_HOURS.values()))
     hours = np.maximum(now - as_of, 0)[..., None] / HOUR
-    clicks_hour, clicks_day, impressions_day = np.moveaxis(counts * np.exp2(-hours / half_lives), -1, 0)
+    clicks_hour, clicks_day, impressions_day, dwell_day = np.moveaxis(counts * np.exp2(-hours / half_lives), -1, 0)
     rate = (clicks_day + 1.0) / (impressions_day + 20.0)
-    return np.stack([np.log1p(clicks_hour), np.log1p(clicks_day), rate], -1).astype(np.float32)
+    typical = np.log((dwell_day / TYPICAL_DWELL_SECONDS + 3.0) / (clicks_day + 3.0))
+    dwell = np.where(dwell_day > 0.0, typical, 0.0)
+    return np.stack([np.log1p(clicks_hour), np.log1p(clicks_day), rate, dwell], -1).astype(np.float32)

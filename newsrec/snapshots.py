@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from newsrec.events import HISTORY_TIME_MADE_UP, IMPORTED_POLICY, TIME, EventLog, join, microseconds
+from newsrec.events import HISTORY_TIME_MADE_UP, IMPORTED_POLICY, KINDS, TIME, EventLog, join, microseconds
 from newsrec.features import (
     ARTICLE_FEATURES,
     HOUR,
@@ -17,6 +17,7 @@ from newsrec.features import (
     Feature,
     ReaderState,
     article_key,
+    count_weights,
     pack_embedding,
 )
 
@@ -66,14 +67,15 @@ def article_snapshots(log: EventLog) -> pa.Table:
     clockless = np.append(imported & (HISTORY_TIME_MADE_UP in log.flags), False)[request]
     counted = (request >= 0) & ~clockless
     article = pc.fill_null(pc.index_in(log.feedback["article_id"], value_set=ids), -1).to_numpy()
-    kind, received = log.feedback["kind"], microseconds(log.feedback["received_at"])
-    click, impression = pc.equal(kind, "click").to_numpy(), pc.equal(kind, "impression").to_numpy()
-    counted &= (article >= 0) & (click | impression)
-    article, received, click, impression = (x[counted] for x in (article, received, click, impression))
+    received = microseconds(log.feedback["received_at"])
+    kind = pc.index_in(log.feedback["kind"], value_set=pa.array(KINDS)).to_numpy()
+    weight = count_weights(kind, pc.fill_null(log.feedback["dwell_seconds"], 0.0).to_numpy())  # [F, 4]
+    counted &= (article >= 0) & (weight != 0.0).any(1)
+    article, received, weight = (x[counted] for x in (article, received, weight))
     first = np.full(len(ids), np.iinfo(np.int64).max)
     np.minimum.at(first, article, received)
     silent = np.flatnonzero(published <= first)  # nothing had arrived at publication
-    article, hour, counts = _decayed_counts(article, received, click, impression)
+    article, hour, counts = _decayed_counts(article, received, weight)
     times = np.concatenate([published[silent], hour * HOUR])
     which = np.concatenate([silent, article])
     counts = np.concatenate([np.zeros((len(silent), counts.shape[1])), counts]).astype(np.float32)
@@ -92,20 +94,22 @@ def article_snapshots(log: EventLog) -> pa.Table:
 
 
 def _decayed_counts(
-    article: np.ndarray, received: np.ndarray, click: np.ndarray, impression: np.ndarray
+    article: np.ndarray, received: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each article and full hour after an arrival, sorted: article [G], hour [G], and the decayed counts [G, 3]."""
+    """Each article and full hour after an arrival, sorted: article [G], hour [G], and the decayed counts [G, 4].
+
+    ``weight`` [F, 4] is what each of the F events adds to its article's counts.
+    """
     half_lives = np.array(list(POPULARITY_HALF_LIFE_HOURS.values()))
-    counted = np.stack([click if n.startswith("clicks") else impression for n in POPULARITY_HALF_LIFE_HOURS], 1)
     hour = received // HOUR + 1
-    weight = counted * np.exp2((received / HOUR - hour)[:, None] / half_lives)  # [F, 3]
+    weight = weight * np.exp2((received / HOUR - hour)[:, None] / half_lives)  # [F, 4]
     start = hour.min(initial=0)
     span = hour.max(initial=0) - start + 1
     pair, member = np.unique(article * span + hour - start, return_inverse=True)
-    counts = np.stack([np.bincount(member, w, len(pair)) for w in weight.T], 1)  # [G, 3]
+    counts = np.stack([np.bincount(member, w, len(pair)) for w in weight.T], 1)  # [G, 4]
     article, hour = pair // span, pair % span + start
     passed = np.maximum(np.diff(hour, prepend=hour[:1]), 0)  # hours since the article's row above
-    decay = np.exp2(-passed[:, None] / half_lives)  # [G, 3]
+    decay = np.exp2(-passed[:, None] / half_lives)  # [G, 4]
     number = np.arange(len(pair)) - np.searchsorted(article, article)
     order = np.argsort(number, kind="stable")
     for rows in np.split(order, np.cumsum(np.bincount(number)))[1:]:  # every article's second hour, its third, ...

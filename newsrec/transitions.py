@@ -22,9 +22,11 @@ from newsrec.features import (
     HISTORY_LENGTH,
     HOUR,
     POPULARITY_FEATURES,
-    READER_FEATURES,
+    READER_NUMBERS,
+    SHOWN_LENGTH,
     popularity,
     unpack_history,
+    unpack_shown,
 )
 
 CONTEXT_FEATURES = (
@@ -71,6 +73,8 @@ class Candidates(NamedTuple):
     """[B, C] float32, since publication."""
     popularity: Tensor
     """[B, C, P] float32, POPULARITY_FEATURES at the moment of the request."""
+    shown: Tensor
+    """[B, C] float32, how often the article is among the reader's last SHOWN_LENGTH impressions."""
     mask: Tensor
     """[B, C] bool, False for padding."""
 
@@ -122,25 +126,29 @@ class Readers(NamedTuple):
     last_day: np.ndarray  # [N]
     last_seen: np.ndarray  # [N]
     gap_hours: np.ndarray  # [N]
+    shown_time: np.ndarray  # [N, S] uint32, seconds, oldest first and 0 in front where there are fewer
+    shown_key: np.ndarray  # [N, S] uint32, short article keys
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> "Readers":
         """From stored rows, READER_FEATURES by name, None for whatever a new reader lacks."""
         rows = list(rows)
         columns = {}
-        for feature in READER_FEATURES[1:]:
+        for feature in READER_NUMBERS:
             missing = _MISSING.get(feature.name, 0)
             values = [missing if row[feature.name] is None else row[feature.name] for row in rows]
             columns[feature.name] = np.array(values, feature.dtype)
+        columns |= _impressions([row["shown"] for row in rows])
         return cls(*_histories([row["history"] for row in rows]), **columns)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Readers":
         """From an Arrow table with READER_FEATURES as columns."""
         columns = {}
-        for feature in READER_FEATURES[1:]:
+        for feature in READER_NUMBERS:
             values = pc.fill_null(table[feature.name], _MISSING.get(feature.name, 0))
             columns[feature.name] = values.to_numpy().astype(feature.dtype)
+        columns |= _impressions(table["shown"].to_pylist())
         return cls(*_histories(table["history"].to_pylist()), **columns)
 
     def take(self, rows: np.ndarray) -> "Readers":
@@ -160,6 +168,17 @@ def _histories(packed: list[bytes | None]) -> tuple[np.ndarray, np.ndarray, np.n
     key, time, dwell = (np.zeros(mask.shape, dtype) for dtype in (np.uint64, np.uint32, np.float32))
     key[mask], time[mask], dwell[mask] = reads["key"], reads["time"], reads["dwell"]
     return key, time, dwell, length
+
+
+def _impressions(packed: list[bytes | None]) -> dict[str, np.ndarray]:
+    """Packed impressions as ``shown_time`` and ``shown_key`` [N, S]."""
+    found = [unpack_shown(impressions) for impressions in packed]
+    impressions = np.concatenate([unpack_shown(None), *found])
+    length = np.array([len(of_reader) for of_reader in found], np.int64)
+    mask = np.arange(SHOWN_LENGTH) >= SHOWN_LENGTH - length[:, None]  # [N, S]
+    time, key = np.zeros(mask.shape, np.uint32), np.zeros(mask.shape, np.uint32)
+    time[mask], key[mask] = impressions["time"], impressions["key"]
+    return {"shown_time": time, "shown_key": key}
 
 
 def state(
@@ -209,15 +228,16 @@ def _context(readers: Readers, now: np.ndarray, utc_offset_minutes: np.ndarray) 
 
 def candidates(
     rows: np.ndarray,
+    readers: Readers,
     counts: np.ndarray,
     as_of: np.ndarray,
     now: np.ndarray,
     catalogue: Catalogue,
     use_time: bool = True,
 ) -> Candidates:
-    """The candidates at catalogue ``rows`` [B, C], -1 for padding.
+    """The candidates of ``readers`` [B] at catalogue ``rows`` [B, C], -1 for padding.
 
-    ``counts`` [B, C, 3] are the stored counts decayed up to ``as_of`` [B, C]; ``now`` [B] in microseconds. With
+    ``counts`` [B, C, 4] are the stored counts decayed up to ``as_of`` [B, C]; ``now`` [B] in microseconds. With
     ``use_time`` False, age and popularity are zero.
     """
     mask = rows >= 0
@@ -231,8 +251,15 @@ def candidates(
         torch.from_numpy(catalogue.content[rows]),
         torch.from_numpy(ages.astype(np.float32)),
         torch.from_numpy(popular),
+        torch.from_numpy(_times_shown(readers, rows, catalogue)),
         torch.from_numpy(mask),
     )
+
+
+def _times_shown(readers: Readers, rows: np.ndarray, catalogue: Catalogue) -> np.ndarray:
+    """[B, C] float32, 0 for the unknown article."""
+    key = catalogue.short_keys[rows]  # [B, C]
+    return ((key[:, :, None] == readers.shown_key[:, None]).sum(2) * (rows > 0)).astype(np.float32)
 
 
 def empty_state(batch: int) -> State:
@@ -254,6 +281,7 @@ def shown(batch: Transitions) -> Candidates:
         pick(candidates.content),
         pick(candidates.age_hours),
         pick(candidates.popularity),
+        pick(candidates.shown),
         batch.slate_mask,
     )
 

@@ -42,7 +42,7 @@ class Shelf:
     """Every article that may be shown and its counts, as of one moment. Arrays have a row for each catalogue row."""
 
     catalogue: Catalogue
-    counts: np.ndarray  # [N + 1, 3] float64, in the order of POPULARITY_HALF_LIFE_HOURS
+    counts: np.ndarray  # [N + 1, 4] float64, in the order of POPULARITY_HALF_LIFE_HOURS
     as_of: np.ndarray  # [N + 1] int64, microseconds: up to when the counts are decayed
     version: str = ""
     """Names this state of the catalogue in the log."""
@@ -56,7 +56,7 @@ class Shelf:
 
     def warmed(self) -> "Shelf":
         """This shelf with all look-ups built that its first request would wait for."""
-        _ = self.newest_first, self.catalogue.content, self.catalogue.hidden_at
+        _ = self.newest_first, self.catalogue.content, self.catalogue.hidden_at, self.catalogue.short_keys
         self.catalogue.rows([])
         self.catalogue.rows_of_keys(np.zeros(1, np.uint64))
         return self
@@ -147,8 +147,9 @@ def recommend(
     rows = shortlist(visit, shelf, config)
     moment, offset = np.array([visit.time]), np.array([visit.request.context.utc_offset_minutes])
     state = transitions.state(visit.features, moment, offset, shelf.catalogue, artifact.use_time)
+    counts, as_of = shelf.counts[rows][None], shelf.as_of[rows][None]
     candidates = transitions.candidates(
-        rows[None], shelf.counts[rows][None], shelf.as_of[rows][None], moment, shelf.catalogue, artifact.use_time
+        rows[None], visit.features, counts, as_of, moment, shelf.catalogue, artifact.use_time
     )
     with torch.inference_mode():
         scores = artifact.policy.scores(state, candidates)  # [1, C]

@@ -54,7 +54,7 @@ def request() -> tuple[State, Candidates]:
     index = torch.tensor([[1, 0, 4, 2]]).expand(3, 4).contiguous()
     present = torch.ones(3, 4).bool()
     present[1, 3] = False
-    return state, Candidates(index, random(3, 4, EMBEDDING_DIM), random(3, 4), random(3, 4, 3), present)
+    return state, Candidates(index, random(3, 4, EMBEDDING_DIM), random(3, 4), random(3, 4, 4), random(3, 4), present)
 
 
 @pytest.mark.parametrize("name", REGISTRY)

@@ -125,12 +125,17 @@ def test_the_state_is_that_before_the_decision(decisions: Decisions) -> None:
 def test_candidates_carry_age_and_popularity_of_their_moment(decisions: Decisions) -> None:
     found = decisions.batch(np.array([EMPTY])).candidates
     assert found.age_hours.tolist() == [[32.0, 31.0]]
-    day_a, day_b = (0.5 ** ((24.0 - minutes / 60) / 24) for minutes in (0, 1))
+    day_a, day_b, day_c, day_d = (0.5 ** ((24.0 - minutes / 60) / 24) for minutes in range(4))
     shown = day_a  # both impressions were at eight
-    np.testing.assert_allclose(found.popularity[0, 0, 1:], [0.0, 1.0 / (shown + 20)], rtol=1e-5)
+    np.testing.assert_allclose(found.popularity[0, 0, 1:], [0.0, 1.0 / (shown + 20), 0.0], rtol=1e-5)
     np.testing.assert_allclose(
         found.popularity[0, 1],
-        [math.log1p(0.5 ** (24 - 1 / 60)), math.log1p(day_b), (day_b + 1) / (shown + 20)],
+        [
+            math.log1p(0.5 ** (24 - 1 / 60)),
+            math.log1p(day_b),
+            (day_b + 1) / (shown + 20),
+            math.log((1.5 * day_c + 0.5 * day_d + 3) / (day_b + 3)),
+        ],
         rtol=1e-5,
     )
 
@@ -322,7 +327,7 @@ def test_shown_is_the_slate_of_the_candidates_and_clicked_what_was_clicked_of_it
     assert names == ["cab", "ba", "", "ed"]
     assert found.content[0, :, 5].tolist() == [3.0, 1.0, 2.0]
     np.testing.assert_allclose(found.age_hours[0], [66.0, 68.0, 67.0])
-    assert found.popularity.shape == (4, 3, 3)
+    assert found.popularity.shape == (4, 3, 4)
     first = batch.slate[1, 0]
     assert torch.equal(found.popularity[1, 0], batch.candidates.popularity[1, first])
     assert clicked(batch).tolist() == [[False] * 3, [True, False, False], [False] * 3, [False, True, False]]

@@ -1,6 +1,7 @@
 """What one reader's features are after given events, and how they are packed."""
 
 import struct
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from newsrec import features
+from newsrec.events import KINDS
 from newsrec.features import DAY, HISTORY_LENGTH, HOUR, READER_FEATURES, ReaderState
 from tests.logs import MINUTE, MONDAY, SECOND
 
@@ -171,12 +173,14 @@ def test_an_article_keeps_its_key_from_release_to_release() -> None:
 @pytest.mark.parametrize(
     ("constant", "value"),
     [
-        ("VIEW_VERSION", 2),
+        ("VIEW_VERSION", 3),
         ("HISTORY_LENGTH", 51),
         ("EMBEDDING_DIM", 65),
         ("SESSION_GAP_MINUTES", 31),
         ("ACTIVE_DAYS_WINDOW", 29),
-        ("POPULARITY_HALF_LIFE_HOURS", {"clicks_hour": 2.0, "clicks_day": 24.0, "impressions_day": 24.0}),
+        ("SHOWN_LENGTH", 65),
+        ("TYPICAL_DWELL_SECONDS", 31.0),
+        ("POPULARITY_HALF_LIFE_HOURS", {**features.POPULARITY_HALF_LIFE_HOURS, "clicks_hour": 2.0}),
         ("READER_FEATURES", features.READER_FEATURES[::-1]),
         ("ARTICLE_FEATURES", features.ARTICLE_FEATURES[1:]),
         ("_HISTORY_VERSION", b"\x02"),
@@ -190,17 +194,42 @@ def test_the_feature_hash_changes_with(constant: str, value: object, monkeypatch
 
 
 def test_popularity_decays_to_the_moment_of_the_request() -> None:
-    counts = np.array([[[8.0, 3.0, 20.0], [8.0, 3.0, 20.0]]])
+    counts = np.array([[[8.0, 3.0, 20.0, 270.0], [8.0, 3.0, 20.0, 0.0]]])
     as_of = np.array([[NOON - HOUR, NOON + HOUR]])
     day = 2.0 ** (-1 / 24)
     decayed = [np.log(1 + 4.0), np.log(1 + 3.0 * day), (3.0 * day + 1) / (20.0 * day + 20)]
-    untouched = [np.log(1 + 8.0), np.log(1 + 3.0), 4.0 / 40.0]
+    decayed.append(np.log((9.0 * day + 3.0) / (3.0 * day + 3.0)))
+    untouched = [np.log(1 + 8.0), np.log(1 + 3.0), 4.0 / 40.0, 0.0]
     popular = features.popularity(counts, as_of, np.array([[NOON]]))
     assert popular.dtype == np.float32
     np.testing.assert_allclose(popular, [[decayed, untouched]], rtol=1e-6)
 
 
-def test_an_article_without_counts_has_the_click_rate_of_the_prior() -> None:
-    assert features.popularity(np.zeros((1, 3)), np.zeros(1, np.int64), np.array([NOON])).tolist() == [
-        [0.0, 0.0, pytest.approx(0.05)]
+def test_an_article_without_counts_has_the_click_rate_and_the_dwell_of_the_prior() -> None:
+    assert features.popularity(np.zeros((1, 4)), np.zeros(1, np.int64), np.array([NOON])).tolist() == [
+        [0.0, 0.0, pytest.approx(0.05), 0.0]
     ]
+
+
+def test_events_add_to_counts_by_kind_and_dwell_by_its_seconds() -> None:
+    kinds = np.array([KINDS.index(kind) for kind in ("click", "impression", *["dwell"] * 4, "like")])
+    seconds = np.array([np.nan, np.nan, 60.0, 1e9, 0.0, np.nan, np.nan])
+    found = features.count_weights(kinds, seconds)
+    assert found[:, :3].tolist() == [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], *[[0.0] * 3] * 5]
+    assert found[:, 3].tolist() == [0.0, 0.0, 60.0, 900.0, 0.0, 0.0, 0.0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 9)), max_size=90), st.randoms())
+def test_the_last_impressions_are_kept_in_whatever_order_they_arrive(shown: list, random: Random) -> None:
+    """Folded at once, in another order, or by way of the store between any two."""
+    wanted = sorted((NOON // 1_000_000 + s, features.short_key(features.article_key(f"a{a}"))) for s, a in shown)
+    random.shuffle(shown)
+    state, stored = ReaderState(), ReaderState()
+    for second, article in shown:
+        event = ("impression", features.article_key(f"a{article}"), NOON + second * 1_000_000, None)
+        state.observe(*event)
+        stored = ReaderState.from_row(stored.row())
+        stored.observe(*event)
+    assert state.shown == stored.shown == wanted[-features.SHOWN_LENGTH :]
+    assert features.unpack_shown(state.row()["shown"]).tolist() == state.shown

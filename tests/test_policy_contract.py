@@ -207,6 +207,6 @@ def test_a_new_article_like_those_read_outscores_its_opposite(name: str) -> None
     read = torch.nn.functional.normalize((state.history_content * state.history_mask[..., None]).sum(1))  # [1, E]
     content = torch.stack([read, -read], 1)  # [1, 2, E]
     zeros = torch.zeros(1, 2)
-    new = Candidates(zeros.long(), content, zeros, torch.zeros(1, 2, 3), zeros.bool() | True)
+    new = Candidates(zeros.long(), content, zeros, torch.zeros(1, 2, 4), zeros, zeros.bool() | True)
     like, opposite = scores(found.policy, state, new)[0]
     assert like > opposite + 0.5

@@ -123,28 +123,31 @@ def test_snapshots_are_the_fold_that_the_collector_makes_event_by_event(log: Eve
 @settings(max_examples=50, deadline=None)
 @given(logs())
 def test_hourly_counts_are_the_decayed_sum_of_all_that_arrived_before(log: EventLog) -> None:
-    feedback = [
-        (row["article_id"], row["kind"], received)
-        for row, received in zip(log.feedback.to_pylist(), microseconds(log.feedback["received_at"]), strict=True)
-        if row["kind"] in ("click", "impression")
-    ]
+    feedback = []
+    for row, received in zip(log.feedback.to_pylist(), microseconds(log.feedback["received_at"]), strict=True):
+        if row["kind"] in ("click", "impression"):
+            feedback.append((row["article_id"], row["kind"], received, 1.0))
+        elif row["kind"] == "dwell" and row["dwell_seconds"]:
+            feedback.append((row["article_id"], "dwell", received, min(row["dwell_seconds"], 900.0)))
     published = dict(
         zip(log.articles["article_id"].to_pylist(), microseconds(log.articles["published_at"]), strict=True)
     )
-    moments = {(a, (received // HOUR + 1) * HOUR) for a, _, received in feedback}
-    moments |= {(a, time) for a, time in published.items() if all(time <= first for b, _, first in feedback if b == a)}
+    moments = {(a, (received // HOUR + 1) * HOUR) for a, _, received, _ in feedback}
+    moments |= {
+        (a, time) for a, time in published.items() if all(time <= first for b, _, first, _ in feedback if b == a)
+    }
     snapshots = rows(article_snapshots(log))
     assert [(row["article_id"], row["event_timestamp"]) for row in snapshots] == sorted(moments)
     for row in snapshots:
         assert row["as_of"] == row["event_timestamp"]
         assert row["published_at"] == published[row["article_id"]]
         for name, half_life in POPULARITY_HALF_LIFE_HOURS.items():
-            ages = [
-                (row["as_of"] - received) / HOUR
-                for a, kind, received in feedback
+            amounts = [
+                amount * 0.5 ** ((row["as_of"] - received) / HOUR / half_life)
+                for a, kind, received, amount in feedback
                 if a == row["article_id"] and received < row["as_of"] and name.startswith(kind)
             ]
-            assert row[name] == pytest.approx(sum(0.5 ** (age / half_life) for age in ages), rel=1e-5)
+            assert row[name] == pytest.approx(sum(amounts), rel=1e-5, abs=1e-9)
 
 
 def test_an_arrival_on_the_full_hour_is_counted_an_hour_later() -> None:
@@ -159,7 +162,7 @@ def test_an_article_without_feedback_has_one_row_at_publication() -> None:
     embedding = [0.5] * 64
     small = log([article("a", EIGHT + 1, embedding=embedding), article("b")], [decision("r", "u", EIGHT, "ab")], [])
     first, second = rows(article_snapshots(small))
-    zeros = {"clicks_hour": 0.0, "clicks_day": 0.0, "impressions_day": 0.0}
+    zeros = {"clicks_hour": 0.0, "clicks_day": 0.0, "impressions_day": 0.0, "dwell_day": 0.0}
     moment = {"event_timestamp": EIGHT + 1, "published_at": EIGHT + 1, "as_of": EIGHT + 1}
     assert first == {"article_id": "a", "embedding": pack_embedding(np.array(embedding)), **moment, **zeros}
     assert second["embedding"] is None

@@ -11,7 +11,16 @@ import torch
 from newsrec import transitions
 from newsrec.catalogue import Catalogue, from_articles
 from newsrec.events import from_rows
-from newsrec.features import DAY, EMBEDDING_DIM, HOUR, READER_FEATURES, ReaderState, article_key
+from newsrec.features import (
+    DAY,
+    EMBEDDING_DIM,
+    HOUR,
+    READER_FEATURES,
+    SHOWN_LENGTH,
+    ReaderState,
+    article_key,
+    short_key,
+)
 from newsrec.transitions import CONTEXT_DIM, CONTEXT_FEATURES, Readers
 from tests.logs import MINUTE, MONDAY, SECOND, article
 
@@ -30,6 +39,14 @@ def reader(*reads: tuple[str, int, float | None]) -> dict[str, Any]:
         state.observe("click", article_key(name), time, None)
         if dwell is not None:
             state.observe("dwell", article_key(name), time, dwell)
+    return state.row()
+
+
+def shown_to(*articles: str) -> dict[str, Any]:
+    """The stored row of a reader after impressions."""
+    state = ReaderState()
+    for i, name in enumerate(articles):
+        state.observe("impression", article_key(name), NOON + i * SECOND, None)
     return state.row()
 
 
@@ -141,7 +158,7 @@ def test_without_time_only_the_order_of_reads_is_left() -> None:
 
 def test_readers_from_a_table_equal_readers_from_rows() -> None:
     many = reader(*((f"n{i}", NOON + i * 7919 % 1000 * MINUTE, i / 4) for i in range(70)))
-    rows = [NEW, many, reader(("a", NOON, 12.3)), ReaderState().row()]
+    rows = [NEW, many, reader(("a", NOON, 12.3)), shown_to(*(f"n{i}" for i in range(70)))]
     types = {"bytes": pa.binary(), "int64": pa.int64(), "float32": pa.float32()}
     schema = pa.schema([(feature.name, types[feature.dtype]) for feature in READER_FEATURES])
     table = pa.Table.from_pylist(rows, schema=schema)
@@ -151,36 +168,47 @@ def test_readers_from_a_table_equal_readers_from_rows() -> None:
         assert np.array_equal(column, expected)
     readers = Readers.from_rows(rows)
     assert readers.length.tolist() == [0, 50, 1, 0]
-    assert readers.last_seen.tolist()[::3] == [-1, -1]
+    assert (readers.last_seen < 0).tolist() == [True, False, False, False]
+    assert (readers.shown_time > 0).sum(1).tolist() == [0, 0, 0, SHOWN_LENGTH]
+    assert readers.shown_key[3, [0, -1]].tolist() == [short_key(article_key(f"n{i}")) for i in (6, 69)]
     assert readers.take(np.array([2, 0])).key[:, 0].tolist() == [article_key("a"), 0]
     assert Readers.from_rows([]).key.shape == (0, 50)
 
 
 def test_candidates_with_padding() -> None:
     rows = np.array([[3, 1], [2, -1]])
-    counts = np.array([[[1.0, 2.0, 30.0]] * 2, [[4.0, 5.0, 60.0]] * 2], np.float32)
+    counts = np.array([[[1.0, 2.0, 30.0, 120.0]] * 2, [[4.0, 5.0, 60.0, 30.0]] * 2], np.float32)
     as_of = np.full((2, 2), NOON)
     now = np.array([NOON + HOUR, MONDAY + HOUR // 2])
-    found = transitions.candidates(rows, counts, as_of, now, catalogue(trained=2))
+    readers = Readers.from_rows([shown_to("c", "b", "c", "z"), shown_to("a")])
+    found = transitions.candidates(rows, readers, counts, as_of, now, catalogue(trained=2))
     assert found.article_index.tolist() == [[0, 1], [2, 0]]
     assert found.mask.tolist() == [[True, True], [True, False]]
     assert found.content[..., 5].tolist() == [[3.0, 1.0], [2.0, 0.0]]
     assert found.age_hours.tolist() == [[11.0, 13.0], [0.0, 0.0]], "0 before publication"
     day = 2.0 ** (-1 / 24)
-    first = [math.log(1.5), math.log(1 + 2 * day), (2 * day + 1) / (30 * day + 20)]
+    first = [
+        math.log(1.5),
+        math.log(1 + 2 * day),
+        (2 * day + 1) / (30 * day + 20),
+        math.log((4 * day + 3) / (2 * day + 3)),
+    ]
     np.testing.assert_allclose(found.popularity[0], [first, first], rtol=1e-6)
-    second = [math.log(5.0), math.log(6.0), 6.0 / 80.0]
-    np.testing.assert_allclose(found.popularity[1], [second, [0.0, 0.0, 0.0]], rtol=1e-6)
+    second = [math.log(5.0), math.log(6.0), 6.0 / 80.0, math.log(4 / 8)]
+    np.testing.assert_allclose(found.popularity[1], [second, [0.0] * 4], rtol=1e-6)
+    assert found.shown.tolist() == [[2.0, 0.0], [0.0, 0.0]]
     dtypes = [column.dtype for column in found]
-    assert dtypes == [torch.int64, torch.float32, torch.float32, torch.float32, torch.bool]
+    assert dtypes == [torch.int64, torch.float32, torch.float32, torch.float32, torch.float32, torch.bool]
 
 
 def test_without_time_candidates_have_neither_age_nor_popularity() -> None:
-    counts, as_of, now = np.ones((1, 2, 3)), np.full((1, 2), NOON), np.array([NOON])
-    found = transitions.candidates(np.array([[1, 3]]), counts, as_of, now, catalogue(), use_time=False)
+    counts, as_of, now = np.ones((1, 2, 4)), np.full((1, 2), NOON), np.array([NOON])
+    readers = Readers.from_rows([shown_to("c", "c")])
+    found = transitions.candidates(np.array([[1, 3]]), readers, counts, as_of, now, catalogue(), use_time=False)
     assert found.article_index.tolist() == [[1, 3]]
     assert not found.age_hours.any()
     assert not found.popularity.any()
+    assert found.shown.tolist() == [[0.0, 2.0]], "how often needs no clock"
 
 
 def test_the_empty_state_is_that_of_a_new_reader_without_time() -> None:

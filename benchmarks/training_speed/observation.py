@@ -13,7 +13,7 @@ OBSERVED = ("history_content", "history", "reader", "content", "candidates")
 def observed(state: State, candidates: Candidates) -> dict[str, Tensor]:
     """[N, ...] float32 each, by OBSERVED: all that the network reads."""
     history = (state.history_index, state.history_age_hours, state.history_dwell_seconds)
-    offered = (candidates.mask, candidates.article_index, candidates.age_hours)
+    offered = (candidates.mask, candidates.article_index, candidates.age_hours, candidates.shown)
     columns = (
         state.history_content,
         torch.stack([column.float() for column in history], -1),
@@ -29,8 +29,8 @@ def restored(observation: Sequence[Tensor]) -> tuple[State, Candidates]:
     history_content, history, reader, content, offered = observation
     index, age, dwell = history.unbind(-1)  # [N, H] each
     mask = torch.arange(history.shape[1]) < reader[:, :1]  # [N, H]
-    real, article, age_hours = offered[..., :3].unbind(-1)  # [N, C] each
+    real, article, age_hours, shown = offered[..., :4].unbind(-1)  # [N, C] each
     return (
         State(index.long(), history_content, age, dwell, mask, reader[:, 1:]),
-        Candidates(article.long(), content, age_hours, offered[..., 3:], real > 0.0),
+        Candidates(article.long(), content, age_hours, offered[..., 4:], shown, real > 0.0),
     )

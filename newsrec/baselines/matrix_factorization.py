@@ -3,8 +3,9 @@
 Every article has a factor; a reader's is pooled from the articles they read, the inner product of both is the affinity,
 and a bias holds demand. New readers need one read and no retraining::
 
-    score(u, a) = (n_u^-alpha sum_{j read by u} q_j) . q_a + w . d(a)
-    q_j = P x_j + i_j                           x content, i identity (nothing for a new article), d demand features
+    score(u, a) = (n_u^-alpha sum_{j read by u} q_j) . q_a + w . d(a) + f n_ua
+    q_j = P x_j + i_j                           x content, i identity (nothing for a new article), d demand features,
+                                                n_ua how often the reader was shown the article of late
     loss = -log softmax(scores of the slate)[click]
 
 Asymmetric SVD (Koren 2008, eq. 13) as FISM trains it (Kabbur, Ning & Karypis 2013, eq. 5).
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from newsrec.encoders.article import ArticleEncoder, Demand, forget
+from newsrec.encoders.article import ArticleEncoder, Demand, Fatigue, forget
 from newsrec.encoders.history import after_last_read, pool
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import slate_cross_entropy
@@ -61,7 +62,7 @@ class MatrixFactorizationPolicy(nn.Module):
         super().__init__()
         self.config, self.articles = config, articles
         self.article = ArticleEncoder(articles, config.width)
-        self.demand = Demand()
+        self.demand, self.fatigue = Demand(), Fatigue()
 
     def scores(self, state: State, candidates: Candidates) -> Tensor:
         """[B, C] float32."""
@@ -69,7 +70,7 @@ class MatrixFactorizationPolicy(nn.Module):
         reader = after_last_read(pool(reads, self.config.alpha), state.history_mask)  # [B, W]
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         affinity = (offered @ reader[..., None]).squeeze(-1)  # [B, C]
-        return mask_scores(affinity + self.demand(candidates), candidates)
+        return mask_scores(affinity + self.demand(candidates) + self.fatigue(candidates), candidates)
 
 
 class MatrixFactorizationLearner:

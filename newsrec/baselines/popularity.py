@@ -1,6 +1,6 @@
 """Decayed popularity: what readers click just now, the same list for everyone. The incumbent to beat.
 
-A weighted sum of clicks of the last hour and day (exponentially decayed, counted up to the request), click rate and
+A weighted sum of clicks of the last hour and day (exponentially decayed, counted up to the request), click rate, dwell and
 freshness::
 
     score(a) = w . d(a),   w fitted so that clicked articles outscore those shown beside them
@@ -21,7 +21,7 @@ from newsrec.transitions import Candidates, State, Transitions, clicked, shown
 
 @dataclass(frozen=True)
 class Config:
-    """Five weights to fit."""
+    """Six weights to fit."""
 
     learning_rate: float = 0.02
 

@@ -7,9 +7,11 @@ from newsrec.features import EMBEDDING_DIM
 from newsrec.transitions import Candidates, State
 
 FRESHNESS_HALF_LIFE_HOURS = 24.0
-DEMAND_FEATURES = ("log_clicks_hour", "log_clicks_day", "log_click_rate", "log_age", "freshness")
-DEMAND_PRIOR = (0.3, 0.3, 1.0, 0.0, 0.5)
+DEMAND_FEATURES = ("log_clicks_hour", "log_clicks_day", "log_click_rate", "log_dwell_day", "log_age", "freshness")
+DEMAND_PRIOR = (0.3, 0.3, 1.0, 0.0, 0.0, 0.5)
 """Where every policy starts: weights that rank well on a simulated log and on MIND, in slates and in whole pools."""
+FATIGUE_PRIOR, MOST_SHOWN = 0.3, 8.0
+"""What is taken off for each time shown before anything is learnt, and the number from which on no time counts."""
 CONTENT_GAIN = 0.5
 IDENTITY_SCALE = 0.01
 """Initial standard deviation of an identity embedding: enough to tell articles apart, too little to rank by."""
@@ -62,14 +64,31 @@ class Demand(nn.Module):
         return demand_features(candidates) @ self.weight
 
 
+class Fatigue(nn.Module):
+    """What is added for each time that the reader was shown an article and passed it by, mostly less than 0.
+
+    Impression discounting (Lee et al. 2014, "Modeling impression discounting in large-scale recommender systems"): who
+    saw a title twice has twice decided against it, so the odds of a click are multiplied each time.
+    """
+
+    def __init__(self, start: float = -FATIGUE_PRIOR) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(start))
+
+    def forward(self, candidates: Candidates) -> Tensor:
+        """[B, C] float32."""
+        return self.weight * candidates.shown.clamp(max=MOST_SHOWN)
+
+
 def demand_features(candidates: Candidates) -> Tensor:
-    """[B, C, DEMAND_FEATURES] float32: decayed popularity, click rate against 5 %, and age."""
-    clicks_hour, clicks_day, click_rate = candidates.popularity.unbind(-1)  # [B, C] each
+    """[B, C, DEMAND_FEATURES] float32: decayed popularity, click rate against 5 %, dwell, and age."""
+    clicks_hour, clicks_day, click_rate, log_dwell = candidates.popularity.unbind(-1)  # [B, C] each
     age = candidates.age_hours
     columns = [
         clicks_hour,
         clicks_day,
         torch.log((click_rate + 0.01) / 0.06),
+        log_dwell,
         torch.log1p(age),
         torch.exp2(-age / FRESHNESS_HALF_LIFE_HOURS),
     ]

@@ -1,10 +1,11 @@
 """The network that the sequence policies share: reading history, context and demand to a score for each candidate::
 
-    score(u, a) = (h_u + C context) . v_a + (w + M context) . d(a)      v content projection + identity, d demand
+    score(u, a) = (h_u + C context) . v_a + (w + M context) . d(a) + f n_ua
     h_u = n_u^-alpha sum_{j read by u} v_j + O transformer(reads of u)
 
-O, C and M start at zero: the score starts as content similarity plus demand, and learning adds order, time and context.
-The vector ``h_u`` knows the history alone, never the time of the request, so it can be stored.
+v is content projection plus identity, d demand, n how often the reader was shown the article of late. O, C and M start
+at zero: the score starts as content similarity plus demand less fatigue, and learning adds order, time and context. The
+vector ``h_u`` knows the history alone, never the time of the request, so it can be stored.
 
 Critics sit on the same vectors as further heads, which start at zero. Parameters of the same part have the same name in
 every policy: one warm-starts another.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, demand_features
+from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, Fatigue, demand_features
 from newsrec.encoders.history import CausalTransformer, after_last_read, pool
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import shared_negatives_cross_entropy
@@ -57,7 +58,7 @@ class HistoryScorer(nn.Module):
         self.history = CausalTransformer(network.width, network.layers, network.heads, network.dropout)
         self.output = nn.Linear(network.width, network.width)
         self.context = nn.Linear(CONTEXT_DIM, network.width, bias=False)
-        self.demand = Demand()
+        self.demand, self.fatigue = Demand(), Fatigue()
         self.moment = nn.Linear(CONTEXT_DIM, len(DEMAND_FEATURES), bias=False)
         _zero(self.output, self.context, self.moment)
 
@@ -106,7 +107,7 @@ class HistoryScorer(nn.Module):
         query = reader + self.context(context)  # [B, W]
         affinity = (offered @ query[..., None]).squeeze(-1)  # [B, C]
         shift = (demand_features(candidates) @ self.moment(context)[..., None]).squeeze(-1)  # [B, C]
-        return mask_scores(affinity + self.demand(candidates) + shift, candidates)
+        return mask_scores(affinity + self.demand(candidates) + shift + self.fatigue(candidates), candidates)
 
 
 class CandidateHead(nn.Module):
@@ -115,7 +116,7 @@ class CandidateHead(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.query = nn.Linear(width + CONTEXT_DIM, width)
-        self.demand = nn.Linear(len(DEMAND_FEATURES), 1, bias=False)
+        self.demand, self.fatigue = nn.Linear(len(DEMAND_FEATURES), 1, bias=False), Fatigue(0.0)
         self.level = StateHead(width)
         _zero(self.query, self.demand)
 
@@ -123,7 +124,8 @@ class CandidateHead(nn.Module):
         """[B, C] from ``reader`` [B, W], ``context`` [B, X] and ``offered`` [B, C, W]; 0 where there is none."""
         query = self.query(torch.cat([reader, context], 1))  # [B, W]
         affinity = (offered @ query[..., None]).squeeze(-1)  # [B, C]
-        value = affinity + self.demand(demand_features(candidates)).squeeze(-1) + self.level(reader, context)[:, None]
+        value = affinity + self.demand(demand_features(candidates)).squeeze(-1) + self.fatigue(candidates)
+        value = value + self.level(reader, context)[:, None]
         return value.masked_fill(~candidates.mask, 0.0)
 
 

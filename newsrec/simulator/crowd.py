@@ -25,13 +25,13 @@ class Crowd:
         moment = microseconds(snapshots["event_timestamp"])
         order = np.lexsort([moment, article])
         counts = np.stack([snapshots[name].to_numpy() for name in POPULARITY_HALF_LIFE_HOURS], 1)
-        self._counts, self._as_of = counts[order], snapshots["as_of"].to_numpy()[order]  # [S, 3], [S]
+        self._counts, self._as_of = counts[order], snapshots["as_of"].to_numpy()[order]  # [S, 4], [S]
         self._start = int(moment.min())
         self._span = int(moment.max()) - self._start + 1
         self._place = article[order] * self._span + moment[order] - self._start  # [S], rising
 
     def counts(self, articles: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Counts [B, C, 3] and as_of [B, C] of ``articles`` [B, C] as stored at ``now`` [B].
+        """Counts [B, C, 4] and as_of [B, C] of ``articles`` [B, C] as stored at ``now`` [B].
 
         Both are 0 for an article that was published later, and for -1.
         """

@@ -37,7 +37,7 @@ from gymnasium import spaces
 from newsrec import transitions
 from newsrec.catalogue import Catalogue
 from newsrec.events import KINDS, EventLog
-from newsrec.features import EMBEDDING_DIM, HISTORY_LENGTH, HOUR
+from newsrec.features import EMBEDDING_DIM, HISTORY_LENGTH, HOUR, SHOWN_LENGTH
 from newsrec.reward import RewardConfig, discount, engagement
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.crowd import Crowd
@@ -129,7 +129,7 @@ class ReaderEpisodes:
         known = self.features.at(rows, self.world.requests(rows).user, now)
         state = transitions.state(known, now, self._offset[rows], catalogue)
         counts, as_of = self.crowd.counts(candidates, now)
-        of_candidates = transitions.candidates(self.shortlist.rows(candidates), counts, as_of, now, catalogue)
+        of_candidates = transitions.candidates(self.shortlist.rows(candidates), known, counts, as_of, now, catalogue)
         fields = {name: tensor.numpy() for name, tensor in (state._asdict() | of_candidates._asdict()).items()}
         for name in State._fields:
             if name.startswith("history"):
@@ -185,7 +185,8 @@ def _observation_space(config: SimulationConfig, articles: int) -> spaces.Dict:
             "article_index": spaces.Box(0, articles, candidates, np.int64),
             "content": box(-1.0, 1.0, *candidates, EMBEDDING_DIM),
             "age_hours": box(0.0, hours, *candidates),
-            "popularity": box(0.0, MOST, *candidates, POPULARITY_DIM),
+            "popularity": box(-MOST, MOST, *candidates, POPULARITY_DIM),
+            "shown": box(0.0, SHOWN_LENGTH, *candidates),
             "mask": spaces.MultiBinary(candidates),
         }
     )

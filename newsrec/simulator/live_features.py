@@ -15,6 +15,8 @@ from newsrec.features import (
     HOUR,
     POPULARITY_HALF_LIFE_HOURS,
     SESSION_GAP_MINUTES,
+    SHOWN_LENGTH,
+    count_weights,
 )
 from newsrec.simulator.response import CLICK, DWELL, IMPRESSION, Feedback
 from newsrec.transitions import Readers
@@ -33,7 +35,7 @@ class LiveFeatures:
         self.hour = hour
         self.readers = ReaderFeatures(user, utc_offset, key)
         self.counts = np.zeros((len(key), len(POPULARITY_HALF_LIFE_HOURS)))
-        """[A, 3] float64, decayed up to the full hour ``hour``."""
+        """[A, 4] float64, decayed up to the full hour ``hour``."""
         self._arrivals: defaultdict[int, list[Feedback]] = defaultdict(list)
 
     def expect(self, feedback: Feedback) -> None:
@@ -50,10 +52,12 @@ class LiveFeatures:
         self.readers.catch_up()
         arrived = Feedback.joined(self._arrivals.pop(self.hour, []))
         self.hour += 1
+        arrived = arrived.take(arrived.article >= 0)
         hours = arrived.received / HOUR - self.hour  # negative
-        for column, (name, half_life) in enumerate(POPULARITY_HALF_LIFE_HOURS.items()):
-            counted = arrived.kind == (CLICK if name.startswith("clicks") else IMPRESSION)
-            weight = np.exp2(hours[counted] / half_life)
+        added = count_weights(arrived.kind, arrived.dwell_seconds)  # [M, 4]
+        for column, half_life in enumerate(POPULARITY_HALF_LIFE_HOURS.values()):
+            counted = added[:, column] != 0.0
+            weight = added[counted, column] * np.exp2(hours[counted] / half_life)
             self.counts[:, column] *= 2.0 ** (-1.0 / half_life)
             self.counts[:, column] += np.bincount(arrived.article[counted], weight, len(self.counts))
         self.readers.expect(Feedback.joined(self._arrivals[self.hour]))
@@ -75,6 +79,8 @@ class ReaderFeatures:
             dwell=np.zeros((n, HISTORY_LENGTH), np.float32),
             last_seen=np.full(n, -1),
             gap_hours=np.zeros(n, np.float32),
+            shown_time=np.zeros((n, SHOWN_LENGTH), np.uint32),
+            shown_key=np.zeros((n, SHOWN_LENGTH), np.uint32),
             **zero,
         )
         self._user, self._utc_offset, self._key = user.copy(), utc_offset, key
@@ -82,7 +88,7 @@ class ReaderFeatures:
 
     def expect(self, feedback: Feedback) -> None:
         """Take note of feedback that is to arrive."""
-        self._to_fold = Feedback.joined([self._to_fold, _folded(feedback)])
+        self._to_fold = Feedback.joined([self._to_fold, feedback])
 
     def catch_up(self) -> None:
         """All feedback has arrived."""
@@ -119,6 +125,8 @@ class ReaderFeatures:
         What a reader did as an earlier user is theirs no more.
         """
         feedback = feedback.take(self._user[feedback.reader] == feedback.user)
+        self._show(feedback.take(feedback.kind == IMPRESSION))
+        feedback = _folded(feedback)
         keys = (feedback.position, feedback.kind, feedback.decision, feedback.received, feedback.reader)
         feedback = feedback.take(np.lexsort(keys))
         number = np.arange(len(feedback.reader))
@@ -131,9 +139,29 @@ class ReaderFeatures:
                 self._remember(events.take(is_read))
             self._observe(events.reader, events.time)
 
+    def _show(self, impressions: Feedback) -> None:
+        """Impressions of any readers; which are kept depends on their times alone."""
+        second = (impressions.time // 1_000_000).astype(np.uint32)
+        key = self._key[impressions.article].astype(np.uint32)
+        order = np.lexsort([key, second, impressions.reader])
+        reader, second, key = impressions.reader[order], second[order], key[order]
+        rows, first, count = np.unique(reader, return_index=True, return_counts=True)
+        if not len(rows):
+            return
+        place = np.arange(len(reader)) - np.repeat(first, count)  # of each among its reader's
+        width = int(count.max())
+        added = np.zeros((2, len(rows), width), np.uint32)  # time and key, real ones behind
+        line = np.repeat(np.arange(len(rows)), count)
+        added[:, line, place + width - np.repeat(count, count)] = second, key
+        times = np.concatenate([self._readers.shown_time[rows], added[0]], 1)  # [B, S + width]
+        keys = np.concatenate([self._readers.shown_key[rows], added[1]], 1)
+        latest = np.lexsort([keys, times], axis=1)[:, -SHOWN_LENGTH:]  # [B, S]
+        self._readers.shown_time[rows] = np.take_along_axis(times, latest, 1)
+        self._readers.shown_key[rows] = np.take_along_axis(keys, latest, 1)
+
     def _observe(self, rows: np.ndarray, time: np.ndarray) -> None:
         """Activity of the readers ``rows`` (each once) at ``time``; as in ``ReaderState.observe``."""
-        _, _, _, _, _, sessions, active_days, last_day, last_seen, gap_hours = self._readers
+        _, _, _, _, _, sessions, active_days, last_day, last_seen, gap_hours, *_ = self._readers
         seen, days = last_seen[rows], active_days[rows]
         day = (time + self._utc_offset[rows] * 60_000_000) // DAY
         ahead = np.where(seen < 0, ACTIVE_DAYS_WINDOW, day - last_day[rows])

@@ -97,5 +97,5 @@ class Informed:
         with torch.inference_mode():
             return self._policy.scores(
                 transitions.state(known, now, offset, catalogue),
-                transitions.candidates(rows, self._features.counts[candidates], as_of, now, catalogue),
+                transitions.candidates(rows, known, self._features.counts[candidates], as_of, now, catalogue),
             )

@@ -28,6 +28,7 @@ def batch(
         content[offered],
         torch.zeros(shape),
         torch.zeros(*shape, POPULARITY_DIM),
+        torch.zeros(shape),
         torch.ones(shape).bool(),
     )
     feedback = torch.zeros(*shape, len(KINDS))

@@ -3,18 +3,18 @@ import math
 import pytest
 import torch
 
-from newsrec.encoders.article import CONTENT_GAIN, ArticleEncoder, Demand, demand_features, forget
+from newsrec.encoders.article import CONTENT_GAIN, ArticleEncoder, Demand, Fatigue, demand_features, forget
 from newsrec.features import EMBEDDING_DIM
 from newsrec.transitions import Candidates, empty_state
 
 
 def offers(
-    index: torch.Tensor, age: float = 0.0, popularity: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    index: torch.Tensor, age: float = 0.0, popularity: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0), shown: float = 0.0
 ) -> Candidates:
     shape = index.shape
-    content = torch.zeros(*shape, EMBEDDING_DIM)
+    content, counts = torch.zeros(*shape, EMBEDDING_DIM), torch.tensor(popularity).expand(*shape, 4)
     return Candidates(
-        index, content, torch.full(shape, age), torch.tensor(popularity).expand(*shape, 3), torch.ones(shape).bool()
+        index, content, torch.full(shape, age), counts, torch.full(shape, shown), torch.ones(shape).bool()
     )
 
 
@@ -55,10 +55,15 @@ def test_forgets_nothing_or_everything(rate: float, left: int) -> None:
 
 
 def test_demand_by_hand() -> None:
-    found = demand_features(offers(torch.zeros(1, 1).long(), age=24.0, popularity=(0.5, 2.0, 0.11)))[0, 0]
-    assert found.tolist() == pytest.approx([0.5, 2.0, math.log(2.0), math.log(25.0), 0.5])
-    score = Demand()(offers(torch.zeros(1, 1).long(), age=24.0, popularity=(0.5, 2.0, 0.11)))
+    found = demand_features(offers(torch.zeros(1, 1).long(), age=24.0, popularity=(0.5, 2.0, 0.11, 0.7)))[0, 0]
+    assert found.tolist() == pytest.approx([0.5, 2.0, math.log(2.0), 0.7, math.log(25.0), 0.5])
+    score = Demand()(offers(torch.zeros(1, 1).long(), age=24.0, popularity=(0.5, 2.0, 0.11, 0.7)))
     assert score.item() == pytest.approx(0.3 * 0.5 + 0.3 * 2.0 + math.log(2.0) + 0.5 * 0.5)
+
+
+def test_fatigue_takes_off_as_much_each_time_up_to_eight_times() -> None:
+    found = [Fatigue()(offers(torch.ones(1, 1).long(), shown=times)).item() for times in (0.0, 1.0, 3.0, 8.0, 60.0)]
+    assert found == pytest.approx([0.0, -0.3, -0.9, -2.4, -2.4])
 
 
 def test_demand_of_a_log_without_a_clock_is_finite_and_the_same_for_all() -> None:

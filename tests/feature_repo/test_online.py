@@ -22,9 +22,10 @@ READER: dict[str, Any] = {
     "last_day": 19675,
     "last_seen": START - 1,
     "gap_hours": 0.5,
+    "shown": b"\x01impressions",
 }
 ARTICLE: dict[str, Any] = {"embedding": b"\x00" * 256, "published_at": START, "as_of": START}
-ARTICLE |= {"clicks_hour": 0.5, "clicks_day": 1.5, "impressions_day": 2.5}
+ARTICLE |= {"clicks_hour": 0.5, "clicks_day": 1.5, "impressions_day": 2.5, "dwell_day": 3.5}
 
 
 def test_values_come_back_as_they_went_in(store: Store) -> None:
@@ -32,7 +33,7 @@ def test_values_come_back_as_they_went_in(store: Store) -> None:
     tiny, third = float(np.float32(1e-45)), float(np.float32(1 / 3))
     rows = {
         "plain": READER,
-        "zero": READER | {"history": b"", "reads": 0, "last_day": 0, "last_seen": 0, "gap_hours": 0.0},
+        "zero": READER | {"history": b"", "shown": b"", "reads": 0, "last_day": 0, "last_seen": 0, "gap_hours": 0.0},
         "extreme": READER | {"reads": 2**63 - 1, "last_day": -(2**63), "last_seen": -1, "gap_hours": tiny},
         "third": READER | {"history": bytes(range(256)), "gap_hours": third},
         "null": dict.fromkeys(f.name for f in READER_FEATURES),

@@ -141,7 +141,7 @@ def test_store_of_other_features(sqlite_store: Store, monkeypatch: pytest.Monkey
 
 
 def test_offline_part_is_missing_or_elsewhere(sqlite_store: Store, log: EventLog) -> None:
-    with pytest.raises(FeatureStoreMissing, match=r"reader_v1\.parquet is missing; write_offline"):
+    with pytest.raises(FeatureStoreMissing, match=r"reader_v2\.parquet is missing; write_offline"):
         sqlite_store.materialize(END)
     sqlite_store.write_offline(log)
     copy = sqlite_store.root.with_name("copy")

@@ -30,7 +30,7 @@ WORLD = SimulationConfig(
 )
 LAST = WORLD.end_time - DAY
 GROWING = {"history_length", "history_dwell_seconds", "active_days", "reads", "sessions"}
-SLOW = {"silent_hours", "gap_hours", "log_clicks_hour", "log_clicks_day", "click_rate_day"}
+SLOW = {"silent_hours", "gap_hours", "log_clicks_hour", "log_clicks_day", "click_rate_day", "log_dwell_day"}
 
 
 def column(values: object, clusters: int = 0) -> Column:

@@ -60,7 +60,7 @@ def test_poll_takes_what_is_new_changed_and_withdrawn_and_keeps_rows_and_counts(
     assert shelf.catalogue.hidden_at[row] == site.now + 2
     assert before.catalogue.hidden_at[row] > site.now + 2  # requests under way keep what they began with
     assert shelf.counts[row].tolist() == before.counts[row].tolist()
-    assert shelf.counts[-1].tolist() == [0.0, 0.0, 0.0]
+    assert shelf.counts[-1].tolist() == [0.0] * 4
     assert shelf.newest_first[0][1] == shelf.catalogue.rows(["new"])[0]  # after "next", which comes out tomorrow
 
 
@@ -75,5 +75,5 @@ def test_counts_are_those_of_the_store(site: Site, store: Store, database: Event
     database.upsert_articles([{"article_id": "new", "published_at": site.now}], site.now + 1)
     articles.poll()
     articles.count()
-    assert articles.shelf.counts[-1].tolist() == [0.0, 0.0, 0.0]
+    assert articles.shelf.counts[-1].tolist() == [0.0] * 4
     assert articles.shelf.counts[row].tolist() == shelf.counts[row].tolist()

@@ -29,7 +29,7 @@ def shelf(**clicks: float) -> Shelf:
     empty = without_counts(CATALOGUE)
     for article, count in clicks.items():
         (row,) = empty.catalogue.rows([article])
-        empty.counts[row], empty.as_of[row] = [count, count, 10 * count], NOW
+        empty.counts[row], empty.as_of[row] = [count, count, 10 * count, 0.0], NOW
     return empty
 
 
@@ -106,7 +106,7 @@ def test_too_many_articles_become_the_newest_half_and_then_the_most_clicked() ->
     crowd.as_of[:] = NOW
     clicks = dict(zip(range(300, 600), range(1, 301), strict=True))  # the older, the more clicks
     for i, count in clicks.items():
-        crowd.counts[crowd.catalogue.rows([f"b{i:03}"])[0]] = [0.0, count, 0.0]
+        crowd.counts[crowd.catalogue.rows([f"b{i:03}"])[0]] = [0.0, count, 0.0, 0.0]
     visit = Visit(SlateRequest(user_id="u"), "r1", "u", unknown_reader(), False, NOW)
     found = [crowd.catalogue.ids[row] for row in shortlist(visit, crowd, ServingConfig())]
     assert found == [f"b{i:03}" for i in range(250)] + [f"b{i:03}" for i in reversed(range(350, 600))]
