@@ -1,6 +1,6 @@
 """``python -m benchmarks.abtest``: do the statistics of experiments do what they say, on simulated readers?
 
-The full run takes about five minutes of one core; ``--quick`` a quarter of one, on so little that its figures mean
+The full run takes a minute of one core; ``--quick`` ten seconds, on so little that its figures mean
 nothing. Only full runs write ``benchmarks/results``.
 """
 
@@ -23,7 +23,7 @@ READERS, QUICK_READERS = 6_000, 400
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="Half a minute, to see that it runs.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Ten seconds, to see that it runs.")] = False,
     only: Annotated[list[str] | None, typer.Option(help=f"Part to run: {', '.join(PARTS)}.")] = None,
     out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick or partial run.")] = None,
 ) -> None:
