@@ -1,5 +1,6 @@
 """docs/abtest.md shows what was measured and names what is there."""
 
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,15 @@ PAGE = ROOT / "docs" / "abtest.md"
 def test_the_table_is_that_of_the_benchmark() -> None:
     """Made by ``python -m benchmarks.abtest``."""
     assert PAGE.read_text(encoding="utf-8").endswith(f"\n{to_markdown(FOLDER / 'abtest.json')}")
+
+
+def test_the_readers_that_a_plan_took_are_those_of_the_benchmark() -> None:
+    found = json.loads((FOLDER / "abtest.json").read_text(encoding="utf-8"))["figures"]["planned"]
+    readers = found["once"]["readers"], round(found["daily"]["mean_readers_when_ended"]), found["daily"]["readers"]
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    once, mean, most = (f"{count:,}" for count in readers)
+    assert f"took {once} readers read once; looked at daily it took {mean} on average" in page
+    assert f"and {most} at most." in page
 
 
 def test_the_files_that_it_names_are_there() -> None:
