@@ -112,10 +112,12 @@ def fitted_q(steps: Steps, iterations: int, ridge: float = 1e-6) -> Weighted:
     m, d = steps.features.shape
     checks.same_shape(features=steps.features, next_features=steps.next_features)
     checks.same_shape(reader=steps.reader, reward=steps.reward, discount=steps.discount)
-    if m != len(steps.reader) or iterations < 1 or not ridge >= 0.0:
+    readers = len(steps.start_features)
+    if m != len(steps.reader) or steps.reader.max(initial=-1) >= readers or iterations < 1 or not ridge > 0.0:
         raise ValueError(
-            f"found {m} rows of features for {len(steps.reader)} decisions, {iterations} iterations and ridge {ridge}; "
-            f"expected a row each, 1 or more, and 0 or more"
+            f"found {m} rows of features for {len(steps.reader)} decisions of readers up to number "
+            f"{steps.reader.max(initial=-1)} of {readers}, {iterations} iterations and ridge {ridge}; expected a row "
+            f"each, readers numbered from 0, 1 iteration or more, and a ridge above 0"
         )
     following = np.where(steps.discount[:, None] > 0, steps.next_features, 0.0)
     for name, values in (("features", steps.features), ("reward", steps.reward), ("discount", steps.discount),
@@ -135,7 +137,7 @@ def fitted_q(steps: Steps, iterations: int, ridge: float = 1e-6) -> Weighted:
             theta = solved[:, 0] + solved[:, 1:] @ theta
         return np.array([weight @ (steps.start_features @ theta) / weight.sum()])
 
-    if np.isnan(value(np.ones(len(steps.start_features)))).any():
+    if np.isnan(value(np.ones(readers))).any():
         raise ValueError(
             "fitted Q evaluation diverges on this log; expected a smaller discount, more ridge, or features that the "
             "logged decisions cover"

@@ -197,3 +197,5 @@ def test_fitted_q_that_diverges_is_refused() -> None:
         fitted_q(log._replace(next_features=np.array([[1.0], [np.nan], [1.0], [1.0]])), iterations=10)
     with pytest.raises(ValueError, match="0 iterations"):
         fitted_q(log, iterations=0)
+    with pytest.raises(ValueError, match="up to number 9 of 4"):
+        fitted_q(log._replace(reader=np.array([0, 1, 2, 9])), iterations=10)
