@@ -56,6 +56,12 @@ def test_behind_an_open_gap_nothing_is_told() -> None:
     assert np.isnan(curve[1])
 
 
+def test_a_gap_that_is_open_as_long_as_another_lasted_was_at_risk_of_its_end() -> None:
+    """Ended with weight 1 and open with weight 2, both after two hours."""
+    same = VisitLog(np.array([0, 1]), np.array([2.0, 1.0]), np.full(2, 2.0), np.array([False, True]), *np.ones((2, 2)))
+    assert return_time.survival(same, np.array([2.0]))(np.ones(2)) == pytest.approx([2 / 3])
+
+
 def test_with_weights_of_one_it_is_the_curve_of_the_log() -> None:
     log = exponential(300, seed=0)
     logged = log._replace(weight=np.ones(len(log.weight)))

@@ -178,12 +178,16 @@ def test_fitted_q_is_wrong_with_features_that_do_not_hold_it() -> None:
     assert not low <= values(400)[-1, 0] <= high
 
 
-def test_fitted_q_weighs_readers() -> None:
+def test_a_reader_with_a_weight_of_two_counts_as_two_readers() -> None:
     log = steps(200, seed=4)
-    twice = np.where(np.arange(200) < 100, 2.0, 0.0)
-    half = log.reader < 100
-    alone = Steps(*(field[half] for field in log[:-1]), log.start_features[:100])
-    assert fitted_q(log, 50)(twice)[0] == pytest.approx(fitted_q(alone, 50, ridge=5e-7)(np.ones(100))[0])
+    weight = np.where(np.arange(200) < 100, 2.0, 1.0)
+    again = log.reader < 100
+    copied = [np.concatenate([field, field[again]]) for field in log[1:-1]]
+    reader = np.concatenate([log.reader, log.reader[again] + 200])
+    more = Steps(reader, *copied, np.concatenate([log.start_features, log.start_features[:100]]))
+    expected = fitted_q(more, 50)(np.ones(300))
+    assert fitted_q(log, 50)(weight) == pytest.approx(expected)
+    assert abs(fitted_q(log, 50)(np.ones(200)) - expected) > 1e-4
 
 
 def test_fitted_q_that_diverges_is_refused() -> None:
