@@ -13,7 +13,7 @@ from newsrec.evaluation.abtest.novelty import WEEK, Novelty, novelty
 from newsrec.evaluation.abtest.outcomes import Outcomes
 from newsrec.evaluation.abtest.return_time import ReturnTime, return_time
 from newsrec.evaluation.abtest.sample_ratio import SampleRatio
-from newsrec.evaluation.abtest.sequential import LEAST_READERS, Looks, look_daily
+from newsrec.evaluation.abtest.sequential import LEAST_READERS, Looks, look_daily, one_look
 from newsrec.evaluation.abtest.surrogate import SurrogateIndex, effect_on
 from newsrec.evaluation.abtest.traffic import surrogates
 
@@ -79,14 +79,17 @@ def compare(
         return difference_of_means(values[treated], values[~treated], confidence)
 
     cut = adjust(days, before, treated.astype(np.int64))
-    looks = look_daily(days, treated, found.closed_day[here], config.readers, 1.0 - confidence, before)
+    cuped, readers = means(cut.values), (int(treated.sum()), int((~treated).sum()))
+    if found.at_once:
+        looks = one_look(config.days, sum(readers), cuped)
+    else:
+        looks = look_daily(days, treated, found.closed_day[here], config.readers, 1.0 - confidence, before)
     back = return_time(found.gaps(of == arm), found.gaps(of == control), config.return_days, confidence)
     clicks, shown = (table[here].sum(1) for table in (found.clicks, found.impressions))
     sides = [(clicks[side], shown[side]) for side in (treated, ~treated)]
     metrics = {name: means(getattr(found, name)[here].sum(1)) for name in SUMMED}
     metrics["clicks an impression"] = difference_of_ratios(sides[0], sides[1], confidence)
     metrics[f"back within {back.days} days"] = back.within
-    readers = int(treated.sum()), int((~treated).sum())
     average = mean_of(days[treated]).value, mean_of(days[~treated]).value
     verdict, reason = judge(looks, average[1], readers, config, split)
     return Comparison(
@@ -96,7 +99,7 @@ def compare(
         readers,
         average,
         means(days),
-        means(cut.values),
+        cuped,
         cut.variance_left,
         looks,
         tuple(Metric(name, effect, np.nan) for name, effect in metrics.items()),

@@ -55,6 +55,11 @@ class Outcomes(NamedTuple):
         return self.seen_days == self.active.shape[1]
 
     @property
+    def at_once(self) -> bool:
+        """Whether all were assigned at one moment, so that all windows close together."""
+        return bool((self.assigned.time == self.assigned.time[0]).all())
+
+    @property
     def closed_day(self) -> np.ndarray:
         """[N] int64: the day of the experiment on which the reader's window closed, from its first assignment on."""
         first = int(self.assigned.time.min())

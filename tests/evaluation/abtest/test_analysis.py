@@ -145,6 +145,8 @@ def test_readers_known_before_count_with_zeros_if_they_never_come() -> None:
     assert analysis.never_came > 150
     assert found.verdict == "worse"
     assert found.plain.lift == pytest.approx(-0.3, abs=0.1)
+    ends = found.looks.low.tolist(), found.looks.high.tolist()
+    assert ends == ([found.cuped.low], [found.cuped.high])  # all windows close at once: there is one look
     by_request = analyse(log, config).comparisons[0]
     assert by_request.plain.lift > found.plain.lift + 0.15  # whoever left is not there to be counted
 
