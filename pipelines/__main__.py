@@ -181,6 +181,29 @@ def deploy_command(host: Api = "", cluster: Cluster = None, root: Site = None) -
     _submit("deploy", submission.deployment(Path(site.root), site), site, host)
 
 
+@app.command("experiment")
+def experiment_command(
+    host: Api = "",
+    cluster: Cluster = None,
+    root: Site = None,
+    source: Annotated[str, typer.Option(help="as for run; the cluster's event log if left out")] = "",
+    reading: Annotated[Path | None, typer.Option("--config", help="TOML of the experiment")] = None,
+    timezone: Timezone = "",
+    until: Until = "",
+) -> None:
+    """Read an experiment from its log: by a run on a cluster (HOST), or on this machine in a folder (ROOT)."""
+    if bool(host) == bool(root) or (root and not source):
+        raise InvalidConfig("experiment takes --host URL, or --root DIR and --source, such as events:LOG")
+    if root:
+        arguments = Submission(source, (), root, timezone).experiment(reading, until)
+        result = run("experiment", arguments, root, Console())
+        print((result.directory / "analyse" / "report").read_text(encoding="utf-8"), end="")
+        return
+    site = config.load(ClusterConfig, cluster)
+    wanted = Submission(source or _log(site), (), Path(site.root), timezone, cluster=site)
+    _submit("experiment", wanted.experiment(reading, until), site, host)
+
+
 def print_observation(directory: Path, console: Console) -> None:
     """Print what the task in ``directory`` said to do with the served release, and what each rule says to that."""
     observation = json.loads((directory / "metrics").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from kfp.dsl.base_component import BaseComponent
 
 from pipelines.cluster import ClusterConfig
 from pipelines.deployment import deployment
+from pipelines.experiment import experiment
 from pipelines.feedback import feedback
 from pipelines.rollback import rollback
 from pipelines.training import training
@@ -17,6 +18,7 @@ PIPELINES: Mapping[str, Callable[..., BaseComponent]] = {
     "feedback": feedback,
     "roll-back": rollback,
     "deploy": deployment,
+    "experiment": experiment,
 }
 """Name -> what makes it for a cluster, None for this machine, and perhaps for one run of it (JOB)."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from newsrec import config
 from newsrec.config import InvalidConfig
+from newsrec.evaluation.abtest.config import ExperimentConfig
 from newsrec.evaluation.gate import GateConfig
 from newsrec.ingestion import SIMULATED, split
 from newsrec.run_start import digest_files
@@ -47,6 +48,12 @@ class Submission:
     def feedback(self, rules: Path | None = None, until: str = "") -> dict[str, Any]:
         """The arguments of the pipeline ``feedback``: ``rules`` is TOML, ``until`` a time ("" for the run's own)."""
         return _named({**self._common(), "rules": _resolved(FeedbackConfig, rules), "until": until})
+
+    def experiment(self, reading: Path | None = None, until: str = "") -> dict[str, Any]:
+        """The arguments of the pipeline ``experiment``: ``reading`` is TOML, ``until`` as for ``feedback``."""
+        arguments = {"source": self._source(), "timezone": self.timezone, "code": code_digest(), "until": until}
+        releases = {"releases": _releases(self.root, self.cluster)["releases"]}
+        return _named({**arguments, "config": _resolved(ExperimentConfig, reading), **releases})
 
     def _common(self) -> dict[str, Any]:
         return {

@@ -49,7 +49,7 @@ def only(runs: dict[str, dict]) -> tuple[str, dict]:
 def test_compile_for_a_cluster(run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "site.toml").write_text('image = "registry.example.org/newsrec-pipeline:7"\n')
     assert run("compile", "--out", tmp_path / "out", "--cluster", tmp_path / "site.toml") == 0
-    names = [f"newsrec-{name}.yaml" for name in ("training", "feedback", "roll-back", "deploy")]
+    names = [f"newsrec-{name}.yaml" for name in ("training", "feedback", "roll-back", "deploy", "experiment")]
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / name) for name in names]
     spec, _ = yaml.safe_load_all((tmp_path / "out" / names[2]).read_text())
     image = spec["deploymentSpec"]["executors"]["exec-roll-back"]["container"]["image"]

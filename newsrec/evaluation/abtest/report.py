@@ -43,7 +43,7 @@ def tables(analysis: Analysis) -> Group:
         parts.append(Text(f"\n{compared.arm}: {compared.verdict}", f"bold {colour}"))
         parts.append(Text(compared.reason))
         parts.append(_effects(compared, analysis))
-        parts += [Text(line, "dim") for line in _remarks(compared, analysis)]
+        parts += [Text(line, "dim") for line in remarks(compared, analysis)]
     return Group(*parts)
 
 
@@ -112,7 +112,8 @@ def _number(p: float) -> str:
     return "" if math.isnan(p) else f"{p:.2g}"
 
 
-def _remarks(compared: Comparison, analysis: Analysis) -> list[str]:
+def remarks(compared: Comparison, analysis: Analysis) -> list[str]:
+    """Sentences beside the table."""
     (treated, control), (mean, base) = compared.readers, compared.means
     lines = [f"{treated:,} and {control:,} readers with whole windows, {mean:.3g} and {base:.3g} active days"]
     lines.append(f"CUPED leaves {compared.variance_left:.0%} of the variance")
