@@ -21,6 +21,7 @@ from benchmarks.retention import parts
 from benchmarks.retention.runner import Runner, TimeOver
 from benchmarks.retention.size import FULL, QUICK, Size
 from newsrec.compare.command import about, progress
+from newsrec.compare.workers import FailedJob
 
 RUNS = ROOT / "runs" / "retention"
 
@@ -48,6 +49,9 @@ def main(
             console.print(f"the time is over in {over}; nothing is lost: the same command goes on from here")
             _say_cost(size, runner, console)
             return
+        except (FailedJob, BlockingIOError) as error:
+            Console(stderr=True).print(str(error), style="red", soft_wrap=True)
+            raise typer.Exit(1) from None
         spent = runner.spent()
     results = Results(
         command=" ".join(["python -m benchmarks.retention", *sys.argv[1:]]),

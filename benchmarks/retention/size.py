@@ -12,14 +12,14 @@ class Size:
     trials: int = 8
     """Of tuning, for each contender."""
     tuning_seed: int = 1_000
-    tuning_log_readers: int = 1_200
+    tuning_log_readers: int = 900
     tuning_readers: int = 600
     """Played after each trial."""
     tuning_days: int = 14
     """That they are played: the one place where active days are counted for less than ``days``."""
     epochs: int = 3
     """Of every training."""
-    log_readers: int = 3_000
+    log_readers: int = 2_400
     log_days: int = 14
     small_share: float = 0.1
     """Of the readers of a log, and so of its interactions: what an imitator and a new market have."""
@@ -28,7 +28,9 @@ class Size:
     days: int = 28
     screening_seeds: tuple[int, ...] = (1, 2, 3)
     fresh_seeds: tuple[int, ...] = (11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
-    """Of the finalists."""
+    """Of the finalists, and of the curve over the elasticity."""
+    world_seeds: tuple[int, ...] = (11, 12, 13, 14, 15, 16)
+    """Of the plays in other worlds."""
     further_seeds: tuple[int, ...] = (11, 12, 13, 14)
     """Of what has trainings of its own: offline and online, imitation, transfer, distillation."""
     online_rounds: int = 2
@@ -56,6 +58,7 @@ QUICK = Size(
     days=4,
     screening_seeds=(1,),
     fresh_seeds=(11,),
+    world_seeds=(11,),
     further_seeds=(11,),
     online_rounds=1,
     tabular_seeds=(0,),

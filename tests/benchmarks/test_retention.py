@@ -78,7 +78,7 @@ def test_both_sides_are_tuned_with_as_many_trials_and_trained_for_as_many_epochs
 def test_nobody_is_judged_by_the_seeds_that_chose_them(size: Size) -> None:
     groups = [(size.tuning_seed,), size.screening_seeds, size.fresh_seeds]
     assert len({seed for group in groups for seed in group}) == sum(map(len, groups))
-    assert set(size.further_seeds) <= set(size.fresh_seeds)
+    assert {*size.further_seeds, *size.world_seeds} <= set(size.fresh_seeds)
 
 
 def test_a_tuned_table_is_one_of_a_contender(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ ENDS = {"planner": 2.0, "greedy_click": 0.4}
 
 @pytest.mark.parametrize(
     ("best", "noise", "expected"),
-    [(1.1, 0.0, True), (0.8, 0.0, False), (1.0, 4.0, False)],
+    [(1.1, 0.0, True), (0.8, 0.0, False), (1.4, 2.5, False)],
     ids=["half", "less", "loose"],
 )
 def test_half_of_the_headroom_has_to_be_won_and_a_quarter_for_sure(best: float, noise: float, expected: bool) -> None:
@@ -125,6 +125,7 @@ def test_half_of_the_headroom_has_to_be_won_and_a_quarter_for_sure(best: float, 
     share, lift, visits = part.bars
     assert "iql over dwell" in share.name
     assert share.met is expected
+    assert (share.value >= 0.5) is (best > 0.8)
     if not noise:
         assert share.value == pytest.approx((best - 0.2) / 1.6)
         assert lift.value == pytest.approx((best - 0.2) / 8.2, abs=0.01)
@@ -267,7 +268,9 @@ def test_transfer_is_from_another_market_at_equal_data() -> None:
     assert here["seed"] != elsewhere_["seed"]
     assert "identity" not in warm.what["run"]["warm_start_layers"]
     assert met(transfer.measured(CHOICE, played({"scratch": 0.0, "warm": 0.2, "source": 9.0}))) == [True]
-    assert met(transfer.measured(CHOICE, played({"scratch": 0.0, "warm": 0.2, "source": 9.0}, 3.0))) == [False]
+    (bar,) = transfer.measured(CHOICE, played({"scratch": 0.0, "warm": 0.4, "source": 9.0}, 2.0)).bars
+    assert bar.value > 0.02  # and yet not certain
+    assert not bar.met
 
 
 def test_a_student_keeps_the_value_at_a_quarter_of_the_parameters() -> None:
