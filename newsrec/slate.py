@@ -75,9 +75,10 @@ def uniform(count: Tensor, k: int, luck: Tensor) -> Slate:
     ``luck`` [B, C] as there: the same luck gives the same slates.
     """
     candidates, position = luck.shape[1], torch.arange(min(k, luck.shape[1]), device=luck.device)
-    there = torch.arange(candidates, device=luck.device) < count[:, None]  # [B, C]
+    if (count < candidates).any():
+        luck = luck.masked_fill(torch.arange(candidates, device=luck.device) >= count[:, None], -1.0)  # [B, C]
     mask = position < count[:, None]  # [B, K]
-    chosen = luck.masked_fill(~there, -1.0).topk(len(position)).indices  # [B, K]
+    chosen = luck.topk(len(position)).indices  # [B, K]
     propensity = 1.0 / (count[:, None] - position).clamp(min=1).double()  # [B, K]
     return Slate(chosen.masked_fill(~mask, 0), torch.where(mask, propensity, 1.0), mask)
 
@@ -90,27 +91,39 @@ def propensities(scores: Tensor, chosen: Tensor, mask: Tensor, config: SlateConf
     """
     if config.method == "plackett_luce":
         return _plackett_luce(scores.double() / config.temperature, chosen, mask)
-    epsilon = config.epsilon if config.method == "epsilon" else 0.0
-    left = scores.double()  # [B, C]
-    result = torch.ones_like(chosen, dtype=torch.float64)
-    for position in range(chosen.shape[1]):
-        pick = chosen[:, position : position + 1]  # [B, 1]
-        possible = left.gather(1, pick).isfinite()  # [B, 1]
-        remaining = left.isfinite().sum(1, keepdim=True).clamp(min=1).double()  # [B, 1]
-        p = (1.0 - epsilon) * (_best(left) == pick).double() + epsilon / remaining  # [B, 1]
-        shown = mask[:, position : position + 1]  # [B, 1]
-        result[:, position] = torch.where(shown, torch.where(possible, p, 0.0), 1.0).squeeze(1)
-        left = left.scatter(1, pick, torch.where(shown, -torch.inf, left.gather(1, pick)))
-    return result
+    return _epsilon_greedy(scores.double(), chosen, mask, config.epsilon if config.method == "epsilon" else 0.0)
+
+
+def _epsilon_greedy(scores: Tensor, chosen: Tensor, mask: Tensor, epsilon: float) -> Tensor:
+    """``propensities``: the best that is left is the one before which all that rank higher have been taken."""
+    own = scores.gather(1, chosen)  # [B, K]
+    possible = own.isfinite() & ~_again(chosen, mask)
+    taken = possible & mask  # [B, K]
+    remaining = scores.isfinite().sum(1, keepdim=True) - taken.cumsum(1) + taken.long()  # [B, K]
+    index, pick, value = torch.arange(scores.shape[1], device=scores.device), chosen[..., None], own[..., None]
+    ahead = (scores[:, None] > value) | ((scores[:, None] == value) & (index < pick))  # [B, K, C] rank higher
+    taken_ahead = ahead.gather(2, chosen[:, None].expand(-1, chosen.shape[1], -1)) & taken[:, None] & _above(chosen)
+    best = ahead.sum(2) == taken_ahead.sum(2)  # [B, K]
+    p = (1.0 - epsilon) * best.double() + epsilon / remaining.clamp(min=1).double()
+    return torch.where(mask, torch.where(possible, p, 0.0), 1.0)
+
+
+def _above(chosen: Tensor) -> Tensor:
+    """[K, K] bool: which positions stand above each one."""
+    positions = chosen.shape[1]
+    return torch.ones(positions, positions, dtype=torch.bool, device=chosen.device).tril(-1)
+
+
+def _again(chosen: Tensor, mask: Tensor) -> Tensor:
+    """[B, K] bool: what was shown further up already."""
+    return ((chosen[:, :, None] == chosen[:, None]) & mask[:, None] & _above(chosen)).any(2)
 
 
 def _plackett_luce(logits: Tensor, chosen: Tensor, mask: Tensor) -> Tensor:
     """``propensities`` summed from the bottom: who competes for a position is the one there and all that are behind."""
     batch, count = logits.shape
     logits = logits.log_softmax(1)  # [B, C], NaN in rows without candidates
-    above = torch.ones(chosen.shape[1], chosen.shape[1], dtype=torch.bool, device=logits.device).tril(-1)  # [K, K]
-    again = ((chosen[:, :, None] == chosen[:, None]) & mask[:, None] & above).any(2)  # [B, K]
-    own = logits.gather(1, chosen).masked_fill(again | ~mask, -torch.inf)  # [B, K]
+    own = logits.gather(1, chosen).masked_fill(_again(chosen, mask) | ~mask, -torch.inf)  # [B, K]
     shown = torch.zeros(batch, count + 1, dtype=torch.bool, device=logits.device)
     shown = shown.scatter(1, chosen.masked_fill(~mask, count), True)[:, :count]  # [B, C]
     unshown = logits.masked_fill(shown, -torch.inf).logsumexp(1, keepdim=True)  # [B, 1]
@@ -124,21 +137,17 @@ def _epsilon_draw(scores: Tensor, luck: Tensor, explore: Tensor) -> Tensor:
 
     ``luck`` [B, C] ranks at random, and what has been taken says nothing about the order of the rest.
     """
-    left = scores
+    left, lucky = scores.clone(), luck.masked_fill(~scores.isfinite(), -1.0)  # [B, C] each
     chosen = torch.empty(explore.shape, dtype=torch.int64, device=scores.device)
     for position in range(explore.shape[1]):
-        luckiest = luck.masked_fill(~left.isfinite(), -1.0).argmax(1, keepdim=True)  # [B, 1]
-        pick = torch.where(explore[:, position : position + 1], luckiest, _best(left))  # [B, 1]
-        chosen[:, position] = pick.squeeze(1)
-        left = left.scatter(1, pick, -torch.inf)
+        explores = explore[:, position : position + 1]  # [B, 1]
+        pick = torch.where(explores, lucky, left).argmax(1, keepdim=True)  # [B, 1], of equal ones the first
+        chosen[:, position] = pick[:, 0]
+        left.scatter_(1, pick, -torch.inf)
+        lucky.scatter_(1, pick, -1.0)
     return chosen
 
 
 def _ranking(scores: Tensor) -> Tensor:
     """[B, C] int64, best first; ties in the order of the candidates."""
     return scores.sort(dim=1, descending=True, stable=True).indices
-
-
-def _best(scores: Tensor) -> Tensor:
-    """[B, 1] int64, the head of ``_ranking``: of equal scores the first."""
-    return scores.argmax(1, keepdim=True)
