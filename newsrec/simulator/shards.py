@@ -23,6 +23,7 @@ import torch
 from newsrec import events
 from newsrec.config import InvalidConfig
 from newsrec.encoders.text import embed_articles
+from newsrec.simulator.articles import Newsroom
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.recorder import CODED_SCHEMAS
 from newsrec.simulator.rollout import RANDOM, Actor, coded_days
@@ -84,7 +85,9 @@ def write(
         newsroom = World(config, number=np.arange(1)).newsroom
         for name in _CODED:
             (folder / f"{name}.parquet").mkdir()
-        processes = stack.enter_context(_started(config, shards, folder, workers, device)) if workers > 1 else {}
+        processes = (
+            stack.enter_context(_started(config, newsroom, shards, folder, workers, device)) if workers > 1 else {}
+        )
         articles = events.validate(embed_articles(newsroom.table), "articles")
         pq.write_table(articles.replace_schema_metadata(events.metadata("articles")), folder / "articles.parquet")
         written = Written(articles=articles.num_rows)
@@ -147,7 +150,12 @@ def _counted(recommendations: pa.Table, feedback: pa.Table) -> Written:
 
 @contextmanager
 def _started(
-    config: SimulationConfig, shards: list[tuple[int, np.ndarray]], folder: Path, workers: int, device: torch.device
+    config: SimulationConfig,
+    newsroom: Newsroom,
+    shards: list[tuple[int, np.ndarray]],
+    folder: Path,
+    workers: int,
+    device: torch.device,
 ) -> Iterator[dict[Connection, BaseProcess]]:
     """As many processes, which share ``shards`` and end with the block, by the pipes through which they tell."""
     context = multiprocessing.get_context("spawn")  # a fork would take over locks of threads that it does not have
@@ -155,7 +163,7 @@ def _started(
     try:
         for worker in range(workers):
             here, there = context.Pipe(duplex=False)
-            work = config, shards[worker::workers], folder, device, there
+            work = config, newsroom, shards[worker::workers], folder, device, there
             processes[here] = context.Process(target=_work, args=work, daemon=True)
             processes[here].start()
             there.close()
@@ -183,6 +191,7 @@ def _told(processes: dict[Connection, BaseProcess]) -> Iterator[Written]:
 
 def _work(
     config: SimulationConfig,
+    newsroom: Newsroom,
     shards: list[tuple[int, np.ndarray]],
     folder: Path,
     device: torch.device,
@@ -191,7 +200,6 @@ def _work(
     """Write ``shards`` and tell of every day; in a process of its own, which ends when nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    newsroom = World(config, number=np.arange(1)).newsroom
     for number, readers in shards:
         world = World(config, number=readers, newsroom=newsroom, device=device)
         for day in _write_shard(world, newsroom.table, RANDOM, number, folder):

@@ -102,7 +102,7 @@ from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.hazard import Hazard
 from newsrec.simulator.identity import ids, user_number
 from newsrec.simulator.readers import DEVICE_SHARE, settle
-from newsrec.simulator.response import DWELL, LEAVE, SECOND, Encounter, Feedback, Reaction, ResponseFamily
+from newsrec.simulator.response import DWELL, IMPRESSION, LEAVE, SECOND, Encounter, Feedback, Reaction, ResponseFamily
 from newsrec.simulator.returns import Absence, ReturnFamily
 from newsrec.simulator.rhythm import Rhythm
 from newsrec.simulator.self_exciting import SelfExciting
@@ -311,6 +311,9 @@ class World:
         time = now[row] + (reaction.moment[row, kind, position] * SECOND).long()
         (state,) = luck.states(config.seed, ("delay",), user, decision)  # [B]
         late = lateness(config.arrival, config.seed, user, decision)  # [B]
+        begins = (kind != IMPRESSION) | (position == 0)  # a call to the site; a slate's impressions share one
+        call = begins.nonzero()[:, 0]
+        delay = arrival_delay(config.seed, state[row[call]], kind[call], position[call], late[row[call]])
         events = (
             readers[row],
             user[row],
@@ -320,7 +323,7 @@ class World:
             slate[row, position].long().masked_fill_(kind == LEAVE, -1),
             reaction.dwell[row, position].masked_fill_(kind != DWELL, torch.nan),
             time,
-            time + arrival_delay(config.seed, state[row], kind, position, late[row]),
+            time + delay[begins.cumsum(0) - 1],
         )
         return Feedback(*(column.cpu().numpy() for column in events))
 
