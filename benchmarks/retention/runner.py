@@ -56,9 +56,11 @@ class Runner:
         """Raises TimeOver where the slice ends before."""
         if self.priced:
             self.calibrate([asked])
-        costs = cost.Costs(self.folder)
+        costs, jobs = cost.Costs(self.folder), asked.jobs
+        if self.priced:  # the longest first, or one process waits for the other's at the end
+            jobs = sorted(jobs, key=costs.expected, reverse=True)
         with self.progress(what, self.workers) as tell:
-            left = scheduling.run(asked.jobs, self.folder, costs, self.workers, self._allowed, tell)
+            left = scheduling.run(jobs, self.folder, costs, self.workers, self._allowed, tell)
         if left:
             raise TimeOver(what)
 

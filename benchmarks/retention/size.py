@@ -15,7 +15,7 @@ class Size:
     tuning_log_readers: int = 900
     tuning_readers: int = 600
     """Played after each trial."""
-    tuning_days: int = 14
+    tuning_days: int = 10
     """That they are played: the one place where active days are counted for less than ``days``."""
     epochs: int = 3
     """Of every training."""

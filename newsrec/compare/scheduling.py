@@ -51,7 +51,7 @@ def run(
     allowed: Allowed | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> list[Job]:
-    """Do those of ``jobs`` (each behind those that it needs) that are not done; return what the time did not allow.
+    """Do those of ``jobs``, whose needs are among them, that are not done; return what the time did not allow.
 
     Their results stand below ``folder``. Raises FailedJob, which ends the other processes, and BlockingIOError where
     another run works in ``folder``.
