@@ -27,7 +27,7 @@ _PARTS: dict[Layer, tuple[str, ...]] = {
     "history": ("dwell.", "history.", "output."),
     "content": ("article.content.",),
     "identity": ("article.identity.",),
-    "context": ("context.", "moment.", "demand."),
+    "context": ("context.", "moment.", "demand.", "fatigue."),
 }
 _BY_ARTICLE = "identity.weight"
 """The end of the name of a table with a row for each article that is known by index."""

@@ -174,7 +174,7 @@ def flip_a_bit(name: str) -> Callable[[Path], None]:
         (edit(lambda m: m["digests"].pop("articles.parquet")), r"digests name \['weights.safetensors'\], expected"),
         (edit(lambda m: m["provenance"].update(data_until=1)), r"was changed: it says version \w+, but its content"),
         (edit(lambda m: m.update(feature_hash="0" * 16)), "was changed"),
-        (resigned(lambda m: m["inputs"].reverse()), r"trained on inputs \['click_rate_day', .*; train again"),
+        (resigned(lambda m: m["inputs"].reverse()), r"trained on inputs \['log_dwell_day', .*; train again"),
         (lambda d: (d / "weights.safetensors").unlink(), "weights.safetensors cannot be read: No such file"),
         (lambda d: (d / "articles.parquet").unlink(), "articles.parquet cannot be read: No such file"),
         (flip_a_bit("weights.safetensors"), r"weights.safetensors is corrupted: its digest is \w{12}, expected \w{12}"),

@@ -87,7 +87,7 @@ def test_values_are_put_in_their_places_and_found_there() -> None:
         (
             "cql",
             {"model": {"alpha": {"low": 1.0, "high": 2.0}}},
-            "found 1.0 to 2.0, but the run has 0.5; expected a sp",
+            "found 1.0 to 2.0, but the run has 0.25; expected a s",
         ),
         (
             "cql",

@@ -24,10 +24,11 @@ LAYERS: dict[Layer, set[str]] = {
     "history": {"dwell", "history", "output"},
     "content": {"article.content"},
     "identity": {"article.identity"},
-    "context": {"context", "moment", "demand"},
+    "context": {"context", "moment", "demand", "fatigue"},
     "critics": {"click_level", "value", "spread"},
 }
 """Of double DQN."""
+PORTABLE = ("dwell.", "history.", "output.", "article.content.", "context.", "moment.", "demand.", "fatigue.")
 
 
 def catalogue(ids: str, trained: int | None = None) -> Catalogue:
@@ -129,7 +130,7 @@ def test_another_market_shares_everything_but_identities() -> None:
     assert found == {
         name
         for name in policy.state_dict()
-        if name.startswith(("dwell.", "history.", "output.", "article.content.", "context.", "moment.", "demand."))
+        if name.startswith(PORTABLE)
     }
     said = warm_start(policy, catalogue("uvw"), trained("imitation"))
     assert said["articles"] == 0

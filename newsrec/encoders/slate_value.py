@@ -136,8 +136,8 @@ class BestSlateScorer(SlateValueScorer):
 
     @torch.no_grad()
     def observe_spread(self, added: Tensor, mask: Tensor) -> None:
-        """Follow the spread of what candidates add to a slate, ``added`` and ``mask`` [B, C]."""
-        self.spread.lerp_(spread(added, mask), SPREAD_RATE)
+        """Follow the spread of what candidates add to a slate, ``added`` and ``mask`` [B, C]; the first sets it."""
+        self.spread.lerp_(spread(added, mask), 1.0 if self.spread == 1.0 else SPREAD_RATE)
 
 
 def spread(added: Tensor, mask: Tensor) -> Tensor:

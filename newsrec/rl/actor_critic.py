@@ -56,7 +56,7 @@ class Config:
     """Worth of the next visit's retention against this one's."""
     stay: float = 0.3
     """What a nat of distance to the click policy costs, in standard deviations of what articles add."""
-    continuation: float = 0.8
+    continuation: float = 0.5
     """Worth of the next decision beside the clock's discount, which within a visit is about 1: a value that hopes for
     the best of a hundred articles there would grow on its own errors."""
     target_rate: float = 0.02

@@ -52,7 +52,7 @@ class Config:
     square: with less, it would hold clicks down, too."""
     return_weight: float = 60.0
     """Reward of a next visit beyond what habit predicts, in clicks a visit."""
-    alpha: float = 0.5
+    alpha: float = 0.25
     """Weight of the penalty, in clicks; 0 is ``dqn`` (paper: 4, or 1 with much data)."""
     continuation: float = 0.8
     """Worth of the next decision beside the clock's discount, which within a visit is about 1: a value that hopes for

@@ -54,7 +54,7 @@ class Config:
     """Reward of a click's worth of engagement, in clicks."""
     return_weight: float = 60.0
     """Reward of a next visit beyond what habit predicts, in clicks a visit."""
-    continuation: float = 0.8
+    continuation: float = 0.5
     """Worth of the next decision beside the clock's discount, which within a visit is about 1: a value that hopes for
     the best of a hundred articles there would grow on its own errors."""
     target_rate: float = 0.02

@@ -62,7 +62,7 @@ class Config:
     """Of the imitation, in root mean squares of the advantage; towards 0 only the best is imitated (paper: 1/3)."""
     weight_cap: float = 20.0
     """Largest weight of an article that is imitated (paper: 100)."""
-    continuation: float = 0.8
+    continuation: float = 0.5
     """Worth of the next decision beside the clock's discount, which within a visit is about 1: a value that hopes for
     the best of a hundred articles there would grow on its own errors."""
     target_rate: float = 0.02

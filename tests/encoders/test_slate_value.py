@@ -98,7 +98,9 @@ def test_the_spread_is_between_the_candidates_of_a_request() -> None:
     assert spread(added, mask).item() == pytest.approx(((1 + 1 + 1 + 1 + 0) / 5) ** 0.5)
     policy = untrained()
     policy.observe_spread(added, mask)
-    assert policy.spread.item() == pytest.approx(0.95 + 0.05 * 0.8**0.5)
+    assert policy.spread.item() == pytest.approx(0.8**0.5), "the first batch sets it"
+    policy.observe_spread(3.0 * added, mask)
+    assert policy.spread.item() == pytest.approx((0.95 + 0.05 * 3.0) * 0.8**0.5), "the others move it"
     assert spread(added, mask & False).item() == pytest.approx(1e-6)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from newsrec.encoders.article import DEMAND_FEATURES
 from newsrec.encoders.scorer import NetworkConfig
 from newsrec.encoders.slate_value import BestSlateScorer
 from newsrec.evaluation.moves import Asked, moves, ranks
@@ -28,7 +29,7 @@ def policy(old: float, level: float = 0.0) -> BestSlateScorer:
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.zero_()
-        made.value.read.demand.weight[0, 3] = old  # log age
+        made.value.read.demand.weight[0, DEMAND_FEATURES.index("log_age")] = old
         made.value.read.level.out.bias.fill_(level)
     return made
 
