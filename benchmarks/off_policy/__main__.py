@@ -1,6 +1,6 @@
 """``python -m benchmarks.off_policy``: what the estimators must show before a policy is shipped on their word.
 
-The full run takes about five minutes of CPU time; ``--quick`` half a minute, on so little that its figures mean
+The full run takes about three minutes of CPU time; ``--quick`` half a minute, on so little that its figures mean
 nothing. Only full runs write ``benchmarks/results``.
 """
 
