@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from newsrec import dataset, training
+from newsrec import training
 from newsrec.artifact import Artifact
 from newsrec.decisions import Decisions, time_split
 from newsrec.events import KINDS, EventLog, from_rows
@@ -71,9 +71,8 @@ def log(
     return EventLog(**{name: from_rows(name, table) for name, table in rows.items()})
 
 
-def solve(policy: str, log: EventLog, epochs: int = 12, **model: Any) -> tuple[Artifact, Decisions, np.ndarray]:
-    """The policy trained by the real loop, the log as its catalogue numbers it, and the rows it has not seen."""
-    decisions = dataset.from_log(log)
+def solve(policy: str, decisions: Decisions, epochs: int = 12, **model: Any) -> tuple[Artifact, Decisions, np.ndarray]:
+    """The policy trained by the real loop, the decisions as its catalogue numbers them, the rows it has not seen."""
     loop = TrainingConfig(epochs=epochs, patience=4, batch_size=64, validation=0.1, test=0.2)
     found = training.train(decisions, RunConfig(policy, model=model, training=loop), progress=lambda line: None)
     _, _, test = time_split(decisions.time, loop.validation, loop.test)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from newsrec import dataset
+from newsrec.artifact import Artifact
 from newsrec.decisions import Decisions
 from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
@@ -162,7 +163,7 @@ def test_gradients_do_not_pile_up_from_step_to_step(name: str) -> None:
 
 def test_popularity_solves_the_checkerboard_of_even_and_odd_days() -> None:
     log = checkerboard.log(decisions=3600, articles=12, daily=True)
-    found, decided, test = checkerboard.solve("popularity", log)
+    found, decided, test = checkerboard.solve("popularity", dataset.from_log(log))
     after_two_hours = test[(decided.time[test] - checkerboard.START) // 3_600_000_000 % 24 >= 2]
     assert len(after_two_hours) > 500
     assert checkerboard.accuracy(found, decided, after_two_hours) >= 0.95
@@ -174,13 +175,18 @@ def dwell_seconds(name: str) -> float:
 
 
 @functools.cache
-def interleaved(dwell_seconds: float = 0.0) -> Any:
-    return checkerboard.log(dwell_seconds=dwell_seconds)
+def interleaved(dwell_seconds: float = 0.0) -> Decisions:
+    return dataset.from_log(checkerboard.log(dwell_seconds=dwell_seconds))
 
 
 @functools.cache
-def with_new_articles(dwell_seconds: float = 0.0) -> Any:
-    return checkerboard.log(content=True, replaced_at=0.75, dwell_seconds=dwell_seconds)
+def with_new_articles(dwell_seconds: float = 0.0) -> Decisions:
+    return dataset.from_log(checkerboard.log(content=True, replaced_at=0.75, dwell_seconds=dwell_seconds))
+
+
+@functools.cache
+def solved_by_content(name: str) -> tuple[Artifact, Decisions, np.ndarray]:
+    return checkerboard.solve(name, with_new_articles(dwell_seconds(name)))
 
 
 @every_personal_policy
@@ -190,19 +196,19 @@ def test_solves_the_checkerboard_by_identity_where_articles_have_no_content(name
 
 @every_personal_policy
 def test_solves_the_checkerboard_by_content_on_articles_newer_than_the_artefact(name: str) -> None:
-    found, decided, test = checkerboard.solve(name, with_new_articles(dwell_seconds(name)))
+    found, decided, test = solved_by_content(name)
     assert not decided.batch(test).candidates.article_index.any(), "every candidate is unknown by index"
     assert checkerboard.accuracy(found, decided, test) >= 0.95
 
 
 def test_popularity_cannot_solve_the_personal_checkerboards() -> None:
-    for log in (interleaved(), with_new_articles()):
-        assert 0.4 < checkerboard.accuracy(*checkerboard.solve("popularity", log)) < 0.6
+    for board in (interleaved(), with_new_articles()):
+        assert 0.4 < checkerboard.accuracy(*checkerboard.solve("popularity", board)) < 0.6
 
 
 @every_personal_policy
 def test_a_new_article_like_those_read_outscores_its_opposite(name: str) -> None:
-    found, decided, test = checkerboard.solve(name, with_new_articles(dwell_seconds(name)), epochs=4)
+    found, decided, test = solved_by_content(name)
     state = decided.batch(test[-1:]).state
     read = torch.nn.functional.normalize((state.history_content * state.history_mask[..., None]).sum(1))  # [1, E]
     content = torch.stack([read, -read], 1)  # [1, 2, E]
