@@ -1,14 +1,20 @@
 """Artefacts that are there already, in a simulated world: what readers do under each."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from newsrec.compare.outcomes import arm
-from newsrec.compare.work import actor_of
-from newsrec.evaluation.contrast import Contrast, contrast
+from newsrec import artifact, config
+from newsrec.compare.cost import Costs
+from newsrec.compare.jobs import Job
+from newsrec.compare.outcomes import OfSeeds, judged
+from newsrec.compare.scheduling import Step, run
+from newsrec.compare.work import read_lives
+from newsrec.evaluation.contrast import Contrast
 from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.lives import live_under
 from newsrec.slate import SlateConfig
 
 
@@ -25,10 +31,38 @@ def play_artefacts(
     ``seeds`` are those of worlds, each with its own readers and articles, and none of them that of a log that somebody
     was trained on. Nobody is trained again: the intervals are about readers and news. Raises InvalidArtifact.
     """
-    actors = {name: actor_of(folder, slate or SlateConfig()) for name, folder in artefacts.items()}
-    active = {
-        name: arm({seed: live_under(replace(world, seed=seed), actor) for seed in seeds}, "active_days")
-        for name, actor in actors.items()
+    with TemporaryDirectory() as folder:
+        return judged(lives_under(artefacts, world, seeds, folder, slate), baseline, confidence).contrasts
+
+
+def lives_under(
+    artefacts: Mapping[str, str | Path],
+    world: SimulationConfig,
+    seeds: Sequence[int],
+    folder: str | Path,
+    slate: SlateConfig | None = None,
+    workers: int = 1,
+    progress: Callable[[Step], None] | None = None,
+) -> dict[str, OfSeeds]:
+    """Artefact -> seed of ``world`` -> the lives of its readers, the same for all with the same luck.
+
+    Each is played once: what stands in ``folder`` already is taken from there. Code is not looked at: after a change
+    that changes results, take another folder. Raises InvalidArtifact, and what ``scheduling.run`` raises.
+    """
+    plays = {
+        name: {seed: _play(name, Path(where), replace(world, seed=seed), slate or SlateConfig()) for seed in seeds}
+        for name, where in artefacts.items()
     }
-    others = {name: days for name, days in active.items() if name != baseline}
-    return {name: contrast(days, active[baseline], confidence) for name, days in others.items()}
+    jobs = [job for of_seeds in plays.values() for job in of_seeds.values()]
+    run(jobs, folder, Costs(folder), workers, progress=progress)
+    return {name: {seed: read_lives(job.at(folder)) for seed, job in of.items()} for name, of in plays.items()}
+
+
+def _play(name: str, where: Path, world: SimulationConfig, slate: SlateConfig) -> Job:
+    what: dict[str, Any] = {"artefact": str(where.absolute()), "version": artifact.load(where).version}
+    what |= {"world": _plain(world), "slate": _plain(slate)}
+    return Job("play", f"play {name}, world {world.seed}", name, what, world.days)
+
+
+def _plain(values: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(config.to_mapping(values)))

@@ -137,7 +137,9 @@ def _play(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
 
 
 def _actor(job: Job, needs: list[Path]) -> Actor:
-    """Who chooses slates: the artefact that ``job`` needs, or the actor that it names."""
+    """Who chooses slates: the artefact that ``job`` names or needs, or the actor that it names."""
+    if "artefact" in job.what:
+        return actor_of(job.what["artefact"], config.from_mapping(SlateConfig, job.what["slate"]))
     if needs:
         return actor_of(needs[0] / ARTEFACT, config.from_mapping(SlateConfig, job.what["slate"]))
     settings = config.from_mapping(ActorConfig, job.what["actor"])
