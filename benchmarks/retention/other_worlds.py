@@ -20,7 +20,7 @@ def worlds() -> dict[str, dict[str, Any]]:
 
 
 def elsewhere(size: Size, choice: Choice, rival: str) -> Study:
-    return study(size, choice.of([rival, choice.best]), size.world_seeds, worlds=worlds())
+    return study(size, choice.of([rival, choice.best]), size.fresh_seeds, worlds=worlds())
 
 
 def measured(choice: Choice, rival: str, by_world: dict[str, Played]) -> Part:
@@ -35,6 +35,6 @@ def measured(choice: Choice, rival: str, by_world: dict[str, Played]) -> Part:
 
 def protocol(size: Size) -> str:
     return (
-        "The same two policies as trained for the curve, with the first of its seeds, played where readers respond by "
-        "a cascade, where returns excite themselves, both, and where clickbait costs half."
+        "The same two policies as trained for the curve, with the same seeds, played where readers respond by a cascade, "
+        "where returns excite themselves, both, and where clickbait costs half."
     )

@@ -96,7 +96,7 @@ def seeds(size: Size) -> dict[str, list[int]]:
         "screening": [size.tuning_seed, *size.screening_seeds],
         "finals": fresh,
         "elasticity": [*fresh, *size.screening_seeds],
-        "other_worlds": list(size.world_seeds),
+        "other_worlds": fresh,
         "offline": further,
         "imitation": further,
         "transfer": further,

@@ -28,9 +28,7 @@ class Size:
     days: int = 28
     screening_seeds: tuple[int, ...] = (1, 2, 3)
     fresh_seeds: tuple[int, ...] = (11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
-    """Of the finalists, and of the curve over the elasticity."""
-    world_seeds: tuple[int, ...] = (11, 12, 13, 14, 15, 16)
-    """Of the plays in other worlds."""
+    """Of the finalists, and of the two best in all worlds."""
     further_seeds: tuple[int, ...] = (11, 12, 13, 14)
     """Of what has trainings of its own: offline and online, imitation, transfer, distillation."""
     online_rounds: int = 2
@@ -58,7 +56,6 @@ QUICK = Size(
     days=4,
     screening_seeds=(1,),
     fresh_seeds=(11,),
-    world_seeds=(11,),
     further_seeds=(11,),
     online_rounds=1,
     tabular_seeds=(0,),
