@@ -35,6 +35,6 @@ def measured(choice: Choice, rival: str, by_world: dict[str, Played]) -> Part:
 
 def protocol(size: Size) -> str:
     return (
-        "The same two policies as trained for the curve, with the same seeds, played where readers respond by a cascade, "
+        "The same two policies as trained for the curve, with its seeds, played where readers respond by a cascade, "
         "where returns excite themselves, both, and where clickbait costs half."
     )
