@@ -20,8 +20,9 @@ def to_json(verdict: Verdict) -> str:
 
 def to_markdown(verdict: Verdict) -> str:
     """The sentence, what is known of each metric, and the plan of a mixture."""
-    believed = verdict.decision != "not enough evidence"
-    lines = [f"**{verdict.decision.capitalize()}**: {verdict.sentence}.", ""]
+    decision = verdict.decision
+    believed = decision != "not enough evidence"
+    lines = [f"**{decision.capitalize()}**{verdict.sentence.removeprefix(decision)}.", ""]
     if believed:
         lines += ["| metric | gain | at least | at most | needed | |", "| --- | ---: | ---: | ---: | ---: | --- |"]
         lines += [_row(bound) for bound in verdict.bounds]
@@ -31,7 +32,7 @@ def to_markdown(verdict: Verdict) -> str:
         lines += [f"- share: {plan.share:.1%}, limited by {plan.limited_by}"]
         lines += [f"- decides the whole after {plan.days:,} days or {plan.readers:,} readers"]
         if plan.clicks_at_worst is not None:
-            lines += [f"- clicks: {plan.clicks_expected:+,.0f} expected, {-plan.clicks_at_worst:+,.0f} at worst"]
+            lines += [f"- clicks: {plan.clicks_expected:+,.0f} expected, {0.0 - plan.clicks_at_worst:+,.0f} at worst"]
         lines += [""]
     lines += [
         f"{verdict.readers:,} readers, {verdict.effective_readers:,.0f} effective ones. A gain is a difference from "

@@ -131,7 +131,7 @@ class _Case(NamedTuple):
 
     def ship(self) -> Verdict:
         first, *rails = self.bounds
-        held = f" and all {len(rails)} guard-rails hold" if rails else ""
+        held = f", and {', '.join(rail.metric for rail in rails)} within the margin" if rails else ""
         shown = f"the gain in {first.metric} is {first.gain:+.4g}, at least {first.low:+.4g}"
         needed = f"needed is more than {first.needed:+.4g}"
         return self._verdict("ship", f"ship {self.candidate}: {shown}, {needed}{held}", ())

@@ -37,7 +37,9 @@ def test_what_is_not_a_number_is_null() -> None:
 def test_markdown_shows_each_metric(readers: int, lift: float, state: str) -> None:
     told = verdict(readers, lift)
     text = to_markdown(told)
-    assert text.startswith(f"**{told.decision.capitalize()}**: {told.sentence}.\n\n| metric |")
+    assert text.startswith(
+        f"**{told.decision.capitalize()}**{told.sentence.removeprefix(told.decision)}.\n\n| metric |"
+    )
     b = told.bounds[0]
     assert f"| click_rate | {b.gain:+.4g} | {b.low:+.4g} | {b.high:+.4g} | more than +0 | {state} |" in text
 
@@ -51,8 +53,14 @@ def test_markdown_of_a_mixture_has_its_plan() -> None:
     assert f"{told.plan.clicks_expected:+,.0f} expected, -{told.plan.clicks_at_worst:,.0f} at worst" in text
 
 
+def test_a_mixture_that_cannot_lose_clicks_costs_none() -> None:
+    told = verdict(200, 0.0)
+    text = to_markdown(replace(told, plan=replace(told.plan, clicks_at_worst=0.0)))
+    assert " expected, +0 at worst" in text
+
+
 def test_markdown_without_enough_evidence_shows_no_figure_to_believe() -> None:
     text = to_markdown(verdict(50, 0.1))
-    assert text.startswith("**Not enough evidence**: ")
+    assert text.startswith("**Not enough evidence** on new, about ")
     assert "| metric |" not in text
     assert "50 readers, " in text
