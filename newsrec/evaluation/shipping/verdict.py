@@ -12,7 +12,7 @@ In this order:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -60,7 +60,7 @@ class Verdict:
     readers: int
     effective_readers: float
     risk: float
-    asked: str = field(default="")
+    asked: str = ""
     """Digest of the configuration."""
 
     @property

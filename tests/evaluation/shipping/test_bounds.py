@@ -49,7 +49,7 @@ def test_the_decisions_of_a_reader_count_once() -> None:
 
 def test_what_was_measured_elsewhere_is_a_difference_of_two_samples() -> None:
     """2 - 3; the error is that of both means, with 5 requests in all: sqrt(29.1667 / 4 / 5)."""
-    candidate, incumbent = mean(np.arange(2), np.array([1.0, 3])), mean(np.arange(2, 5), np.array([2.0, 2, 5]))
+    candidate, incumbent = mean(np.arange(2), np.array([1.0, 3])), mean(np.arange(2, 5), np.array([2.0, 5, 2]))
     assert contrast(Measured(candidate, incumbent)).value == pytest.approx(-1.0)
     latency = Measured(candidate, incumbent)
     rails = (GuardRail("latency", 0.5, higher_is_better=False),)
