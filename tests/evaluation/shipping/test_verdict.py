@@ -89,7 +89,8 @@ def test_too_few_effective_readers_are_told_how_many_are_missing() -> None:
 
 
 def test_wrong_propensities_are_not_a_matter_of_readers() -> None:
-    found = findings(5_000, 0.1, seeded())
+    """And nobody is refused by figures that mean nothing."""
+    found = findings(5_000, -0.2, seeded())
     told = judged(found._replace(weight=1.2 * found.weight), asked())
     assert (told.decision, told.more_readers) == ("not enough evidence", None)
     assert "more readers would not help: the mean weight is in" in told.sentence
