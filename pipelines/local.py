@@ -29,8 +29,10 @@ from pipelines.compile import PIPELINES
 _COLOUR = re.compile(r"\x1b\[\d+m")
 _STARTED = re.compile(r"Executing task '(.+?)'")
 _ENDED = re.compile(r"Task '(.+?)' finished with status (SUCCESS|FAILURE)")
-_CACHED = re.compile(r"Task (\S+) cache hit")
+_CACHED = re.compile(r"Task (\S+) cache hit \(key=(\w+)\)")
 _ERROR = re.compile(r"^\s*([A-Za-z_][\w.]*: .+)$")
+TRAIN, MODEL = "train", "model"
+"""The task that trains a policy, and its output."""
 
 
 class RunFailed(RuntimeError):
@@ -46,6 +48,8 @@ class RunResult:
     executed: list[str]
     cached: list[str]
     log: Path
+    trained: list[Path]
+    """Folders of the artefacts that the policies of this run are, those from the cache too, in no particular order."""
 
     @property
     def verdict_directory(self) -> Path:
@@ -67,6 +71,7 @@ class _TaskLines(logging.Filter):
     started: dict[str, list[float]] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     cached: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)  # beginnings of the cache's keys of trainings taken from there
     failed: list[str] = field(default_factory=list)
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -81,6 +86,7 @@ class _TaskLines(logging.Filter):
             self.console.print(f"  {'[green]✓' if good else '[red]✗'}[/] {match[1]}  {seconds:.1f} s")
         elif match := _CACHED.search(message):
             self.cached.append(match[1])
+            self.keys += [match[2]] * (match[1] == TRAIN)
             self.console.print(f"  [cyan]=[/] {match[1]}  unchanged, taken from the cache")
         return True
 
@@ -133,7 +139,15 @@ def run(name: str, arguments: dict[str, Any], root: str | Path, console: Console
             message = f"task {what} failed: {stream.error or error}; the whole log is {log}"
             recorded("FAILED", message)
             raise RunFailed(message) from None
-    return RunResult(max(set(runs.iterdir()) - before), tasks.executed, tasks.cached, log)
+    directory = max(set(runs.iterdir()) - before)
+    trained = [*directory.rglob(f"{TRAIN}/{MODEL}"), *(_stored(root / "cache", key) for key in tasks.keys)]
+    return RunResult(directory, tasks.executed, tasks.cached, log, trained)
+
+
+def _stored(cache: Path, key: str) -> Path:
+    """The model of the training whose entry in ``cache`` begins with ``key``: it stays where an earlier run left it."""
+    (entry,) = cache.glob(f"{key}*.json")
+    return Path(json.loads(entry.read_text(encoding="utf-8"))[MODEL]["uri"])
 
 
 @contextlib.contextmanager

@@ -86,6 +86,7 @@ def test_a_first_run_executes_everything_and_publishes(site: Site, first: RunRes
     ]
     assert sorted(first.executed) == sorted(expected)
     assert first.cached == []
+    assert sorted(artifact.load(folder).name for folder in first.trained) == ["matrix_factorization", "popularity"]
     assert first.verdict is not None
     assert first.verdict["decision"] == "ship"
     release = site.served()
@@ -127,6 +128,7 @@ def test_the_same_run_again_takes_what_has_not_changed_from_the_cache(site: Site
     assert before.run == named[0]
     third = site.run()
     assert sorted(third.cached) == CACHED
+    assert sorted(third.trained) == sorted(again.trained) == sorted(first.trained)
     assert sorted(third.executed) == ["gate", "materialize", "report", "resolve"]
 
 
@@ -136,6 +138,8 @@ def test_a_changed_configuration_trains_that_policy_alone(site: Site, first: Run
     result = site.run()
     assert sorted(result.cached) == ["features", "ingest", "train"]
     assert "train" in result.executed
+    kept = {artifact.load(folder).name for folder in {*result.trained} & {*first.trained}}
+    assert (len(result.trained), kept) == (2, {"popularity"})
 
 
 def test_changed_data_run_anew_and_a_failed_task_is_named_in_the_ledger(site: Site, first: RunResult) -> None:
