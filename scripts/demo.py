@@ -1,5 +1,8 @@
 """The whole loop on one machine: a log, the training pipeline, the predictor and the collector, readers who click.
 
+In the simulated newsroom supervised and long-term policies are trained side by side, and other simulated readers are
+followed for four weeks under each: who comes back.
+
     make demo                                    a simulated newsroom
     make demo DATA=mind:PATH                     a log in MIND's layout (also ebnerd:PATH)
     make demo KEEP=1                             leaves predictor and collector up
@@ -29,9 +32,13 @@ from rich.table import Table
 from newsrec import artifact, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
+from newsrec.config import from_mapping
 from newsrec.ingestion import SIMULATED
+from newsrec.simulator.config import SimulationConfig
 from pipelines.local import RunFailed, RunResult, run
 from pipelines.submission import POLICIES, Submission
+from scripts.demo_policies import IN_SIMULATION, LONG_TERM, left_out
+from scripts.simulated_readers import unknown, who_comes_back
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -92,6 +99,8 @@ def main() -> None:
         console.print("[yellow]The gate refused and nothing was served before: there is nothing to serve.[/]")
         return
     with serving(root, release.directory) as servers:
+        number = 4 if options.data == SIMULATED else 3
+        console.print(f"[bold]{number}  Readers ask, read and ask again[/] (predictor: KServe, features: Feast)\n")
         tour(servers, release, root / "store")
         took = time.monotonic() - began
         places = {"report": result.verdict_directory / "report.md", "artefact": release.directory}
@@ -104,20 +113,27 @@ def main() -> None:
 
 def train(data: str, timezone: str, root: Path) -> RunResult:
     """The training pipeline on ``data``, task by task on the terminal, then the comparison and the verdict."""
-    submission = Submission(data, POLICIES, root, timezone)
-    arguments = submission.training()
+    simulated = data == SIMULATED
+    arguments = Submission(data, IN_SIMULATION if simulated else POLICIES, root, timezone).training()
     console.print(f"[bold]1  Pipeline[/] training on {data} (run {arguments['run']})")
-    if data != SIMULATED:
+    if not simulated:
         console.print(f"   naive times in the log are read as {timezone}; TIMEZONE=... changes that")
+        for line in left_out(data, timezone):
+            console.print(f"   {line}", markup=False, soft_wrap=True)
     result = run("training", arguments, root, console)
     console.print("\n[bold]2  Comparison and verdict[/]\n")
     console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
+    if simulated:
+        long_term = " and ".join(LONG_TERM)
+        console.print(f"The gate asks for ranking only: {long_term}, which give clicks away, are held to it as well.\n")
+        names = [path.stem for path in IN_SIMULATION]
+        world = unknown(from_mapping(SimulationConfig, json.loads(arguments["simulation"])))
+        who_comes_back(result.trained, names, world, root / "played" / arguments["code"], console)
     return result
 
 
 def tour(servers: Servers, release: releases.Release, store: Path) -> None:
     """The two readers of the log who came last, and a new one, ask, read and ask again."""
-    console.print("[bold]3  Readers ask, read and ask again[/] (predictor: KServe, features: Feast)\n")
     titles = {
         row["article_id"]: row["title"] for row in artifact.load(release.directory).catalogue.articles.to_pylist()
     }
