@@ -1,7 +1,7 @@
 """Decayed popularity: what readers click just now, the same list for everyone. The incumbent to beat.
 
-A weighted sum of clicks of the last hour and day (exponentially decayed, counted up to the request), click rate, dwell and
-freshness::
+A weighted sum of clicks of the last hour and day (exponentially decayed, counted up to the request), click rate, dwell
+and freshness::
 
     score(a) = w . d(a),   w fitted so that clicked articles outscore those shown beside them
 
