@@ -127,11 +127,7 @@ def test_behaviour_has_identities_of_its_own_that_follow_ids_too() -> None:
 def test_another_market_shares_everything_but_identities() -> None:
     policy, found = changed("iql", catalogue("uvw"), trained("imitation"), SCORER)
     assert "article.identity.weight" not in found
-    assert found == {
-        name
-        for name in policy.state_dict()
-        if name.startswith(PORTABLE)
-    }
+    assert found == {name for name in policy.state_dict() if name.startswith(PORTABLE)}
     said = warm_start(policy, catalogue("uvw"), trained("imitation"))
     assert said["articles"] == 0
 
