@@ -3,6 +3,7 @@
 Each is applied anew at every call, which changes nothing where it is as it should be.
 """
 
+import copy
 import os
 import re
 import tarfile
@@ -117,6 +118,16 @@ def with_argo_here(kustomization: str, argo: str, version: str) -> str:
     return ARGO.sub(lambda reference: f"{argo}/{reference[1]}", kustomization)
 
 
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Nothing leaves ``folder``. Python before 3.11.4 has no filters: files and folders alone. Raises TarError."""
+    if hasattr(tarfile, "data_filter"):
+        tar.extract(member, folder, filter="data")
+        return
+    if ".." in PurePosixPath(member.name).parts or not (member.isfile() or member.isdir()):
+        raise tarfile.TarError(f"{member.name} is no file or folder inside")
+    tar.extract(member, folder)
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Write the folder ``manifests`` of the sources in ``archive`` to ``folder``. Raises Failed."""
     try:
@@ -124,7 +135,9 @@ def unpack(archive: Path, folder: Path) -> None:
             for member in tar:
                 inside = PurePosixPath(*PurePosixPath(member.name).parts[1:])
                 if inside.parts[:1] == ("manifests",):
-                    tar.extract(member.replace(name=str(inside)), folder, filter="data")
+                    renamed = copy.copy(member)
+                    renamed.name = str(inside)
+                    _extract(tar, renamed, folder)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise Failed(f"{archive} cannot be unpacked: {error}", f"delete {archive}") from None
     if not (folder / "manifests").is_dir():
