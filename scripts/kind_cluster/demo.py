@@ -20,6 +20,7 @@ from newsrec.artifact import Artifact, InvalidArtifact
 from scripts.demo import HOST, MINUTE, Servers, free_port, show
 from scripts.kind_cluster.commands import LAST_LINES, Cluster, Failed, runs, step, wait_until
 from scripts.kind_cluster.newsroom import NAMESPACE, served_uri
+from scripts.kind_cluster.stack import extract
 from scripts.kind_cluster.versions import ROOT
 
 SUBMIT = (
@@ -93,7 +94,8 @@ def served_release(here: Cluster, uri: str) -> Artifact:
         raise Failed("\n".join(done.stderr.decode().splitlines()[-LAST_LINES:]))
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                extract(tar, member, folder)
         try:
             release = artifact.load(folder)
         except InvalidArtifact as error:

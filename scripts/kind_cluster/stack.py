@@ -118,7 +118,7 @@ def with_argo_here(kustomization: str, argo: str, version: str) -> str:
     return ARGO.sub(lambda reference: f"{argo}/{reference[1]}", kustomization)
 
 
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+def extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     """Nothing leaves ``folder``. Python before 3.11.4 has no filters: files and folders alone. Raises TarError."""
     if hasattr(tarfile, "data_filter"):
         tar.extract(member, folder, filter="data")
@@ -137,7 +137,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 if inside.parts[:1] == ("manifests",):
                     renamed = copy.copy(member)
                     renamed.name = str(inside)
-                    _extract(tar, renamed, folder)
+                    extract(tar, renamed, folder)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise Failed(f"{archive} cannot be unpacked: {error}", f"delete {archive}") from None
     if not (folder / "manifests").is_dir():
