@@ -5,8 +5,6 @@ it was not trained on are judged beside references that ask no policy. The full 
 time, ``--quick`` seconds, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``.
 """
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results import FOLDER, Bar, Part, Results, machine, tables, versions, write
+from benchmarks import running
+from benchmarks.results import Bar, Part, Results, machine, versions
 from newsrec import dataset
 from newsrec.decisions import time_split
 from newsrec.encoders.text import embed_articles
@@ -137,21 +136,16 @@ def main(
     begun = machine()
     found = measure(size)
     results = Results(
-        command=" ".join(["python -m benchmarks.explanation", *sys.argv[1:]]),
+        command=running.command("explanation"),
         protocol={"explanation": protocol(size)},
         seeds={"explanation": SEEDS},
-        machine=begun | {"load_after": round(os.getloadavg()[0], 2)},
+        machine=begun | running.load_after(),
         versions=versions(),
         figures=found.figures,
         bars=found.bars,
     )
     Console().print(figures_table(found.figures["explanation"]))
-    Console().print(tables(results))
-    if not quick:
-        out = out or FOLDER / "explanation.json"
-    if out:
-        write(results, out)
-        Console().print(f"written to {out}", highlight=False, soft_wrap=True)
+    running.publish("explanation", results, not quick, out)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ The full run takes a minute of one core; ``--quick`` ten seconds, on so little t
 nothing. Only full runs write ``benchmarks/results``.
 """
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import running
 from benchmarks.abtest import anytime, early, planned, variance
 from benchmarks.abtest.population import SEED, population
-from benchmarks.results import FOLDER, Results, machine, tables, versions, write
+from benchmarks.results import machine
 
 PARTS = {"anytime": anytime, "planned": planned, "variance": variance, "early": early}
 READERS, QUICK_READERS = 6_000, 400
@@ -28,32 +27,21 @@ def main(
     out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick or partial run.")] = None,
 ) -> None:
     """Measure the statistics of experiments against their bars."""
-    if unknown := set(only or ()) - set(PARTS):
-        raise typer.BadParameter(f"found {sorted(unknown)}, expected some of {list(PARTS)}", param_hint="--only")
+    parts = running.chosen(PARTS, only)
     torch.set_num_threads(1)
-    chosen = {name: part for name, part in PARTS.items() if not only or name in only}
-    sizes = {name: part.QUICK if quick else part.FULL for name, part in chosen.items()}
+    sizes = {name: part.QUICK if quick else part.FULL for name, part in parts.items()}
     readers, begun, console = QUICK_READERS if quick else READERS, machine(), Console(stderr=True)
     people = population(readers)
-    steps = track(chosen.items(), "parts", console=console, disable=not console.is_terminal)
+    steps = track(parts.items(), "parts", console=console, disable=not console.is_terminal)
     found = [part.measure(sizes[name], people) for name, part in steps]
     about = f"{readers:,} simulated readers and 56 days, of whom {len(people):,} were known after 28."
-    results = Results(
-        command=" ".join(["python -m benchmarks.abtest", *sys.argv[1:]]),
-        protocol={"population": about} | {name: part.protocol(sizes[name]) for name, part in chosen.items()},
-        seeds={"population": [SEED]} | {name: part.SEEDS for name, part in chosen.items()},
-        machine=begun | {"load_after": round(os.getloadavg()[0], 2)},
-        versions=versions(),
-        figures={"population": {"mean": people.mean, "rho_squared": people.rho_squared}}
-        | {name: figures for part in found for name, figures in part.figures.items()},
-        bars=[bar for part in found for bar in part.bars],
+    results = running.gathered("abtest", parts, sizes, begun, found)
+    results = results._replace(
+        protocol={"population": about} | results.protocol,
+        seeds={"population": [SEED]} | results.seeds,
+        figures={"population": {"mean": people.mean, "rho_squared": people.rho_squared}} | results.figures,
     )
-    Console().print(tables(results))
-    if not quick and not only:
-        out = out or FOLDER / "abtest.json"
-    if out:
-        write(results, out)
-        Console().print(f"written to {out}", highlight=False, soft_wrap=True)
+    running.publish("abtest", results, not quick and not only, out)
 
 
 if __name__ == "__main__":

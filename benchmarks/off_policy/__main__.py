@@ -4,16 +4,15 @@ The full run takes about three minutes of CPU time; ``--quick`` half a minute, o
 nothing. Only full runs write ``benchmarks/results``.
 """
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from benchmarks import running
 from benchmarks.off_policy import assumptions, efficiency, open_bandit, speed
-from benchmarks.results import FOLDER, Results, machine, tables, versions, write
+from benchmarks.results import machine
 
 PARTS = {"efficiency": efficiency, "assumptions": assumptions, "open_bandit": open_bandit, "speed": speed}
 
@@ -24,29 +23,14 @@ def main(
     out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick or partial run.")] = None,
 ) -> None:
     """Measure off-policy evaluation against its bars."""
-    if unknown := set(only or ()) - set(PARTS):
-        raise typer.BadParameter(f"found {sorted(unknown)}, expected some of {list(PARTS)}", param_hint="--only")
-    chosen = {name: part for name, part in PARTS.items() if not only or name in only}
-    sizes = {name: part.QUICK if quick else part.FULL for name, part in chosen.items()}
+    parts = running.chosen(PARTS, only)
+    sizes = {name: part.QUICK if quick else part.FULL for name, part in parts.items()}
     begun, found = machine(), []
-    for name, part in chosen.items():
+    for name, part in parts.items():
         Console(stderr=True).print(f"{name} ...")
         found.append(part.measure(sizes[name]))
-    results = Results(
-        command=" ".join(["python -m benchmarks.off_policy", *sys.argv[1:]]),
-        protocol={name: part.protocol(sizes[name]) for name, part in chosen.items()},
-        seeds={name: part.SEEDS for name, part in chosen.items()},
-        machine=begun | {"load_after": round(os.getloadavg()[0], 2)},
-        versions=versions(),
-        figures={name: figures for part in found for name, figures in part.figures.items()},
-        bars=[bar for part in found for bar in part.bars],
-    )
-    Console().print(tables(results))
-    if not quick and not only:
-        out = out or FOLDER / "off_policy.json"
-    if out:
-        write(results, out)
-        Console().print(f"written to {out}", highlight=False, soft_wrap=True)
+    results = running.gathered("off_policy", parts, sizes, begun, found)
+    running.publish("off_policy", results, not quick and not only, out)
 
 
 if __name__ == "__main__":

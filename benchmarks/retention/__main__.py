@@ -6,8 +6,6 @@ below ``--folder``, job by job. ``--quick`` takes a minute, on so little that it
 write ``benchmarks/results``.
 """
 
-import os
-import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.results import FOLDER, ROOT, Results, machine, tables, versions, write
+from benchmarks import running
+from benchmarks.results import ROOT, Results, machine, versions
 from benchmarks.retention import parts
 from benchmarks.retention.runner import Runner, TimeOver
 from benchmarks.retention.size import FULL, QUICK, Size
@@ -54,20 +53,15 @@ def main(
             raise typer.Exit(1) from None
         spent = runner.spent()
     results = Results(
-        command=" ".join(["python -m benchmarks.retention", *sys.argv[1:]]),
+        command=running.command("retention"),
         protocol=parts.protocol(size),
         seeds=parts.seeds(size),
-        machine=begun | {"load_after": round(os.getloadavg()[0], 2), "hours_of_a_core": round(spent, 2)},
+        machine=begun | running.load_after() | {"hours_of_a_core": round(spent, 2)},
         versions=stamped,
         figures=found.figures,
         bars=found.bars,
     )
-    console.print(tables(results))
-    if not quick:
-        out = out or FOLDER / "retention.json"
-    if out:
-        write(results, out)
-        console.print(f"written to {out}", highlight=False, soft_wrap=True)
+    running.publish("retention", results, not quick, out)
 
 
 def _say_cost(size: Size, runner: Runner, console: Console) -> None:

@@ -4,15 +4,13 @@ The full run takes about nine minutes of CPU time, on as many cores as there are
 ``--quick`` half a minute, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``.
 """
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from benchmarks.results import FOLDER, Results, machine, tables, versions, write
+from benchmarks import running
+from benchmarks.results import machine
 from benchmarks.simulator.parts import PARTS, measured
 
 
@@ -22,27 +20,12 @@ def main(
     out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick or partial run.")] = None,
 ) -> None:
     """Measure the simulator against its bars."""
-    if unknown := set(only or ()) - set(PARTS):
-        raise typer.BadParameter(f"found {sorted(unknown)}, expected some of {list(PARTS)}", param_hint="--only")
-    chosen = {name: part for name, part in PARTS.items() if not only or name in only}
-    sizes = {name: part.QUICK if quick else part.FULL for name, part in chosen.items()}
+    parts = running.chosen(PARTS, only)
+    sizes = {name: part.QUICK if quick else part.FULL for name, part in parts.items()}
     begun = machine()
     found = measured(sizes)
-    results = Results(
-        command=" ".join(["python -m benchmarks.simulator", *sys.argv[1:]]),
-        protocol={name: part.protocol(sizes[name]) for name, part in chosen.items()},
-        seeds={name: part.SEEDS for name, part in chosen.items()},
-        machine=begun | {"load_after": round(os.getloadavg()[0], 2)},
-        versions=versions(),
-        figures={name: figures for part in found for name, figures in part.figures.items()},
-        bars=[bar for part in found for bar in part.bars],
-    )
-    Console().print(tables(results))
-    if not quick and not only:
-        out = out or FOLDER / "simulator.json"
-    if out:
-        write(results, out)
-        Console().print(f"written to {out}", highlight=False, soft_wrap=True)
+    results = running.gathered("simulator", parts, sizes, begun, found)
+    running.publish("simulator", results, not quick and not only, out)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Equal are the log, the rows, the batch, the numbers that the network reads, and 
 """
 
 import json
-import os
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -28,7 +27,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.results import FOLDER, ROOT, Bar, Mean, Results, machine, mean, tables, versions, write
+from benchmarks import running
+from benchmarks.results import ROOT, Bar, Mean, Results, machine, mean, versions
 from benchmarks.training_speed.protocol import SETTINGS, Spent, Worker
 
 THEIRS = ROOT / ".venv-d3rlpy" / "bin" / "python"
@@ -67,20 +67,15 @@ def main(
     spent, about = measured(size)
     figures, bars = judged(spent, size)
     results = Results(
-        command=" ".join(["python -m benchmarks.training_speed", *sys.argv[1:]]),
+        command=running.command("training_speed"),
         protocol={"training_speed": protocol(size, about)},
         seeds={"training_speed": [SEED]},
-        machine=begun | {"load_after": round(os.getloadavg()[0], 2)},
+        machine=begun | running.load_after(),
         versions=stamped | {"d3rlpy": about["d3rlpy"]["version"], "torch of d3rlpy": about["d3rlpy"]["torch"]},
         figures={"training_speed": figures | about},
         bars=bars,
     )
-    Console().print(tables(results))
-    if not quick:
-        out = out or FOLDER / "training_speed.json"
-    if out:
-        write(results, out)
-        Console().print(f"written to {out}", highlight=False, soft_wrap=True)
+    running.publish("training_speed", results, not quick, out)
 
 
 def measured(size: Size, theirs: Path = THEIRS) -> tuple[dict[str, list[tuple[Spent, Spent]]], dict[str, Any]]:
