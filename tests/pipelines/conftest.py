@@ -2,13 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from kfp.dsl import pipeline_task
 
+from pipelines import __main__ as command_line
 from tests.pipelines.kubeflow import Kubeflow, serving
 
 
@@ -38,3 +39,15 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     monkeypatch.delenv("KF_PIPELINES_UI_ENDPOINT", raising=False)
     with serving(Kubeflow()) as server:
         yield server
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    def run(*arguments: object) -> int:
+        """The exit code of ``python -m pipelines`` with ``arguments``."""
+        monkeypatch.setattr(sys, "argv", ["pipelines", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return int(ended.value.code or 0)
+
+    return run

@@ -23,18 +23,6 @@ CLUSTERS = ROOT / "configs" / "clusters"
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    def run(*arguments: object) -> int:
-        """The exit code of ``python -m pipelines`` with ``arguments``."""
-        monkeypatch.setattr(sys, "argv", ["pipelines", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        return int(ended.value.code or 0)
-
-    return run
-
-
-@pytest.fixture
 def policy(tmp_path: Path) -> Path:
     path = tmp_path / "popularity.toml"
     path.write_text('policy = "popularity"\n')

@@ -1,7 +1,6 @@
 """The pipeline of an experiment: on this machine with a real log, and what a cluster is sent."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,23 +8,10 @@ import numpy as np
 import pytest
 
 from newsrec import events
-from pipelines import __main__ as command_line
 from tests.evaluation.abtest.logs import active_log
 from tests.pipelines.kubeflow import Kubeflow, details, task
 
 READING = 'control = "old"\nreaders = 600\n'
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    def run(*arguments: object) -> int:
-        """The exit code of ``python -m pipelines`` with ``arguments``."""
-        monkeypatch.setattr(sys, "argv", ["pipelines", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 @pytest.fixture
