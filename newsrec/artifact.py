@@ -26,6 +26,8 @@ from newsrec.transitions import CONTEXT_FEATURES
 
 FORMAT = 1
 _MANIFEST, _WEIGHTS, _ARTICLES = "policy.json", "weights.safetensors", "articles.parquet"
+MIXTURE_FILE = "mixture.json"
+"""In a folder that holds two artefacts instead of one (``newsrec.mixture``)."""
 _INPUTS = [*CONTEXT_FEATURES, *POPULARITY_FEATURES]
 """What the columns of context and popularity mean to the weights, in this order."""
 
@@ -118,6 +120,8 @@ def load(directory: str | Path) -> Artifact:
 def read_manifest(directory: str | Path) -> dict[str, Any]:
     """What ``policy.json`` says, checked for form. Raises InvalidArtifact."""
     path = Path(directory) / _MANIFEST
+    if path.with_name(MIXTURE_FILE).exists():
+        raise InvalidArtifact(f"{directory} is a mixture; expected one artefact: name its incumbent or its candidate")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -16,7 +16,7 @@ LAYERS = {
     "database event_tables quarantine event_log assignment datasets",
     "2": "rl.objectives encoders",
     "3": "baselines rl",
-    "4": "registry artifact warm_start releases deployment",
+    "4": "registry artifact mixture warm_start releases deployment",
     "4'": "simulator evaluation monitoring",
     "5": "training search_space tuning ingestion run_start judging supervision doctor calibration compare explaining "
     "explain_command cli",
@@ -29,8 +29,9 @@ JUDGES_USE = {"monitoring": "evaluation"}
 
 OUTSIDE = {
     "feature_repo": "newsrec.events newsrec.features newsrec.snapshots newsrec.files",
-    "serving": "newsrec.artifact newsrec.releases newsrec.transitions newsrec.catalogue newsrec.encoders newsrec.slate "
-    "newsrec.assignment newsrec.features newsrec.events newsrec.event_log newsrec.config feature_repo.store",
+    "serving": "newsrec.artifact newsrec.mixture newsrec.releases newsrec.transitions newsrec.catalogue "
+    "newsrec.encoders newsrec.slate newsrec.assignment newsrec.features newsrec.events newsrec.event_log "
+    "newsrec.config feature_repo.store",
     "components": "newsrec feature_repo.store",
     "pipelines": "newsrec components",
 }
@@ -146,6 +147,8 @@ def may_import(importer: str, imported: str) -> bool:
         ("registry", "artifact", False),
         ("artifact", "registry", True),
         ("artifact", "warm_start", False),
+        ("artifact", "mixture", False),
+        ("releases", "mixture", True),
         ("evaluation.ranking", "encoders.text", True),
         ("evaluation.ranking", "artifact", False),
         ("evaluation.ranking", "baselines.popularity", False),

@@ -1,0 +1,172 @@
+"""Two artefacts served side by side: a share of the readers has the candidate, the others keep the incumbent.
+
+    MIXTURE/mixture.json   format, version, experiment, salt, share of the candidate, arm -> version of its artefact
+    MIXTURE/incumbent/     the artefact of the arm ``incumbent``
+    MIXTURE/candidate/     the artefact of the arm ``candidate``
+
+A reader has one arm, on every visit and from every server (``newsrec.assignment``). While experiment and salt stay, a
+greater share moves readers into the candidate and nobody out of it. Where no salt is given it is the experiment's name:
+then the next mixture of the same experiment cannot miss it, whoever writes it, and nobody changes arms by accident. The
+hash holds the name as well, so experiments are independent all the same. A salt of its own hides the arms from whoever
+knows a reader's id.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from newsrec import artifact, assignment, config
+from newsrec.artifact import MIXTURE_FILE, Artifact, InvalidArtifact
+from newsrec.config import InvalidConfig
+from newsrec.files import whole_directory, write_whole
+
+FORMAT = 1
+INCUMBENT: Literal["incumbent"] = "incumbent"
+CANDIDATE: Literal["candidate"] = "candidate"
+Arm = Literal["incumbent", "candidate"]
+ARMS: tuple[Arm, Arm] = (INCUMBENT, CANDIDATE)
+
+
+class Mixture(NamedTuple):
+    """Both policies, and who gets which."""
+
+    version: str
+    """Digest of everything below, the artefacts by their versions."""
+    incumbent: Artifact
+    candidate: Artifact
+    share: float
+    """Of the readers who have the candidate, more than 0 and less than 1."""
+    experiment: str
+    """Its name in the log."""
+    salt: str
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """By arm, in sum 1."""
+        return {INCUMBENT: 1.0 - self.share, CANDIDATE: self.share}
+
+    @property
+    def feature_hash(self) -> str:
+        """Of both artefacts."""
+        return self.incumbent.feature_hash
+
+    def arm(self, reader_id: str) -> Arm:
+        """The reader's; ``reader_id`` is the one that is logged, so that whoever reads the log can repeat this."""
+        return (
+            CANDIDATE if assignment.arm(reader_id, self.experiment, self.shares, self.salt) == CANDIDATE else INCUMBENT
+        )
+
+    def artifact(self, arm: Arm) -> Artifact:
+        return self.candidate if arm == CANDIDATE else self.incumbent
+
+
+def write(
+    directory: str | Path,
+    incumbent: str | Path,
+    candidate: str | Path,
+    share: float,
+    experiment: str,
+    salt: str = "",
+) -> str:
+    """Write the mixture of two artefacts as ``directory``, whole or not at all; its version.
+
+    ``share`` of the readers get ``candidate``. The same inputs give the same version. Raises InvalidConfig, and
+    InvalidArtifact where one of the two is no artefact or they were trained on different features.
+    """
+    share = float(share)
+    if wrong := _wrong(share, experiment, salt):
+        raise InvalidConfig(f"a mixture's {wrong}")
+    places: dict[str, Path] = {INCUMBENT: Path(incumbent), CANDIDATE: Path(candidate)}
+    loaded = {arm: artifact.load(place) for arm, place in places.items()}
+    _same_features(loaded[INCUMBENT], loaded[CANDIDATE], f"{candidate} and {incumbent}")
+    manifest = {
+        "format": FORMAT,
+        "experiment": experiment,
+        "salt": salt or experiment,
+        "share": share,
+        "arms": {arm: loaded[arm].version for arm in ARMS},
+    }
+    version = _version(manifest)
+    with whole_directory(directory) as partial:
+        for arm, place in places.items():
+            shutil.copytree(place, partial / arm)
+        write_whole(partial / MIXTURE_FILE, json.dumps({"version": version, **manifest}, indent=2))
+    return version
+
+
+def is_mixture(directory: str | Path) -> bool:
+    """Whether ``directory`` says that it is one; it may be broken all the same."""
+    return (Path(directory) / MIXTURE_FILE).exists()
+
+
+def load(directory: str | Path) -> Mixture:
+    """The mixture in ``directory``. Raises InvalidArtifact."""
+    directory = Path(directory)
+    manifest = read_manifest(directory)
+    loaded = {arm: artifact.load(directory / arm) for arm in ARMS}
+    for arm, found in loaded.items():
+        expected = manifest["arms"][arm]
+        if found.version != expected:
+            put = f"{directory / arm} holds {found.version}, but {MIXTURE_FILE} says {expected}"
+            raise InvalidArtifact(f"{put}; write the mixture again instead of changing its parts")
+    _same_features(loaded[INCUMBENT], loaded[CANDIDATE], f"the candidate and the incumbent of {directory}")
+    return Mixture(
+        manifest["version"],
+        loaded[INCUMBENT],
+        loaded[CANDIDATE],
+        manifest["share"],
+        manifest["experiment"],
+        manifest["salt"],
+    )
+
+
+def read_manifest(directory: str | Path) -> dict[str, Any]:
+    """What ``mixture.json`` says, checked for form. Raises InvalidArtifact."""
+    path = Path(directory) / MIXTURE_FILE
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArtifact(f"{path} cannot be read ({error.strerror}); expected the folder of a mixture") from None
+    except ValueError as error:
+        raise InvalidArtifact(f"{path} is no JSON: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise InvalidArtifact(f"{path} has format {found!r}, expected {FORMAT}")
+    for key, kind in {"version": str, "experiment": str, "salt": str, "share": float, "arms": dict}.items():
+        if not isinstance(manifest.get(key), kind):
+            raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")
+    if set(manifest["arms"]) != set(ARMS):
+        raise InvalidArtifact(f"{path}: arms are {sorted(manifest['arms'])}, expected {' and '.join(ARMS)}")
+    if wrong := _wrong(manifest["share"], manifest["experiment"], manifest["salt"]):
+        raise InvalidArtifact(f"{path}: {wrong}")
+    if manifest["version"] != _version(manifest):
+        found = f"version {manifest['version']}, but its content has {_version(manifest)}"
+        raise InvalidArtifact(f"{path} was changed: it says {found}; write the mixture again instead of editing it")
+    return manifest
+
+
+def control(directory: str | Path) -> Path:
+    """Of what is in ``directory`` the artefact that most readers had before: of a mixture the incumbent's folder."""
+    return Path(directory) / INCUMBENT if is_mixture(directory) else Path(directory)
+
+
+def _version(manifest: dict[str, Any]) -> str:
+    return config.digest({key: value for key, value in manifest.items() if key != "version"})
+
+
+def _wrong(share: float, experiment: str, salt: str) -> str:
+    """What cannot be served, "" where everything can."""
+    if not 0.0 < share < 1.0:
+        return f"share is {share}, expected more than 0 and less than 1: serve one artefact alone instead"
+    for name, text in (("experiment", experiment), ("salt", salt or experiment)):
+        if not text.strip() or "\0" in text:
+            return f"{name} is {text!r}, expected a name"
+    return ""
+
+
+def _same_features(incumbent: Artifact, candidate: Artifact, who: str) -> None:
+    """Raise InvalidArtifact where one feature store cannot serve both."""
+    if incumbent.feature_hash != candidate.feature_hash:
+        found = f"{who} were trained on features {candidate.feature_hash} and {incumbent.feature_hash}"
+        raise InvalidArtifact(f"{found}, expected the same: train the older one again")
