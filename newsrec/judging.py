@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from newsrec.evaluation.comparison import ComparisonConfig, compare
 from newsrec.evaluation.gate import BASELINE, GateConfig, decide
 from newsrec.evaluation.ranking import Ranking, evaluate
 from newsrec.evaluation.report import write_report, write_verdict
+from newsrec.evaluation.slices import slices
+from newsrec.examples import examples
 from newsrec.features import feature_hash
 from newsrec.files import whole_directory, write_whole
 from newsrec.registry import REGISTRY
@@ -56,19 +58,24 @@ def evaluate_to(
 ) -> str:
     """Judges the artefacts ``models`` and the release ``incumbent`` ("" for none); returns the winner's name.
 
-    Writes the winner's artefact to ``winner``, the comparison to the file ``metrics``, and the folder ``report``; each
-    appears whole. Raises InvalidArtifact, InvalidEvents, FileNotFoundError and CannotJudge.
+    Writes the winner's artefact to ``winner``, the comparison to the file ``metrics``, and the folder ``report``, with
+    the figures of kinds of readers and categories, and a few slates; each appears whole. Raises InvalidArtifact,
+    InvalidEvents, FileNotFoundError and CannotJudge.
     """
     judging = judging or JudgingConfig()
     places = _named({Path(model): artifact.load(model) for model in models})
     candidates = {name: loaded for name, (_, loaded) in places.items()}
     served = artifact.load(Path(releases_root) / "versions" / incumbent) if incumbent else None
     use_time = any(loaded.use_time for loaded in (*candidates.values(), *([served] if served else [])))
-    comparison = judge(dataset.read(training_set, use_time=use_time), candidates, served, judging)
+    decisions = dataset.read(training_set, use_time=use_time)
+    comparison, judged, rankings, test = _judge(decisions, candidates, served, judging)
     best = comparison["selection"]["winner"]
     with whole_directory(winner) as partial:
         shutil.copytree(places[best][0], partial, dirs_exist_ok=True)
-    write_report(report, comparison)
+    more = {"slices": slices(rankings, decisions, test, BASELINE, judging.comparison)}
+    if other := _other(comparison, best):
+        more["examples"] = examples(decisions, test, judged, best, other)
+    write_report(report, comparison, more)
     write_whole(metrics, json.dumps(comparison, indent=1, allow_nan=False))
     return best
 
@@ -80,6 +87,20 @@ def judge(
 
     Raises CannotJudge.
     """
+    return _judge(decisions, candidates, incumbent, judging).comparison
+
+
+class _Judgement(NamedTuple):
+    comparison: dict[str, Any]
+    judged: dict[str, Artifact]
+    rankings: dict[str, Ranking]
+    test: np.ndarray
+    """Rows of the decisions that all of it is about."""
+
+
+def _judge(
+    decisions: Decisions, candidates: Mapping[str, Artifact], incumbent: Artifact | None, judging: JudgingConfig
+) -> _Judgement:
     shares = _shares(candidates)
     _, validation, test = time_split(decisions.time, shares.validation, shares.test)
     _check_rows(decisions, candidates, validation, test)
@@ -105,7 +126,8 @@ def judge(
             "Nobody was trained with time: where the log has no clock, the times and hours below only follow its order."
         )
     comparison = compare(rankings, baselines, judging.comparison)
-    return comparison | {"models": models, "notes": notes, "selection": _selection(chosen, f"ndcg_at_{judging.k}")}
+    comparison |= {"models": models, "notes": notes, "selection": _selection(chosen, f"ndcg_at_{judging.k}")}
+    return _Judgement(comparison, judged, rankings, test)
 
 
 def gate_to(metrics: str | Path, report: str | Path, gate_config: str, out: str | Path) -> str:
@@ -171,6 +193,15 @@ def _rankings(decisions: Decisions, judged: Mapping[str, Artifact], rows: np.nda
         seen = replace(decisions.numbered_by(loaded.catalogue), use_time=loaded.use_time)
         found[name] = evaluate(loaded.policy, seen, rows, k)  # type: ignore[arg-type]
     return found
+
+
+def _other(comparison: dict[str, Any], winner: str) -> str | None:
+    """Whom the winner is shown beside: who is served, else popularity, else the second best; None for nobody."""
+    selection = comparison["selection"]
+    known = {name: value["mean"] for name, value in selection["policies"].items() if value["mean"] is not None}
+    second = sorted((name for name in known if name != winner), key=lambda name: -known[name])
+    names = (name for name in (INCUMBENT, BASELINE, *second) if name != winner and name in comparison["policies"])
+    return next(names, None)
 
 
 def _untrained_baseline(decisions: Decisions) -> Artifact:

@@ -122,6 +122,26 @@ def test_the_report_tells_how_the_winner_was_chosen(judged):
     assert (judged / "report" / "policies.png").exists()
 
 
+def test_the_report_holds_kinds_of_readers_and_slates_beside_it(judged):
+    comparison = json.loads((judged / "metrics.json").read_text())
+    slices = json.loads((judged / "report" / "slices.json").read_text())
+    readers = {part["slice"]: part for part in slices["groups"]["readers"]}
+    assert (
+        sum(part["decisions"] for part in readers.values()) == comparison["policies"]["incumbent"]["mrr"]["decisions"]
+    )
+    assert readers["occasional readers"]["lifts"].keys() == {"matrix_factorization", "incumbent"}
+    shown = json.loads((judged / "report" / "examples.json").read_text())
+    assert shown["policies"] == [comparison["selection"]["winner"], "incumbent"]
+    assert {len(slate["articles"]) for one in shown["examples"] for slate in one["slates"].values()} == {5}
+
+
+def test_a_single_policy_has_nobody_to_stand_beside(training_set, models, tmp_path):
+    places = tmp_path / "winner", tmp_path / "metrics", tmp_path / "report"
+    evaluate_to(training_set, models[:1], tmp_path, "", *places, QUICK)
+    assert (tmp_path / "report" / "slices.json").exists()
+    assert not (tmp_path / "report" / "examples.json").exists()
+
+
 def test_a_winner_that_is_served_already_has_nothing_to_gain(judged, tmp_path):
     comparison = json.loads((judged / "metrics.json").read_text())
     comparison["selection"]["winner"] = "matrix_factorization"
@@ -145,6 +165,8 @@ def test_the_verdict_stands_with_its_table_and_on_top_of_the_report(judged, tmp_
     assert "## Verdict\n\n**Ship**" in (tmp_path / "verdict" / "report.md").read_text()
     shown = {path.name for path in (tmp_path / "verdict").iterdir()}
     assert shown >= {"verdict.json", "policies.png", "lifts.png", "lists.png", "slices.png"}
+    assert shown >= {"slices.json", "examples.json"}
+    assert json.loads((tmp_path / "verdict" / "comparison.json").read_text()) == comparison
 
 
 def turning_log() -> EventLog:

@@ -1,6 +1,8 @@
 """A comparison for people: ``report.md`` with tables, and the plots beside it."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,16 @@ CAVEAT = (
 )
 
 
-def write_report(directory: str | Path, comparison: dict[str, Any]) -> Path:
-    """Writes ``directory`` whole, replacing an older report, and returns the path of its ``report.md``."""
+def write_report(directory: str | Path, comparison: dict[str, Any], more: Mapping[str, Any] | None = None) -> Path:
+    """Writes ``directory`` whole, replacing an older report, and returns the path of its ``report.md``.
+
+    What else was found, ``more``, stands beside it: NAME.json each.
+    """
     directory = Path(directory)
     with whole_directory(directory) as partial:
         write_plots(partial, comparison)
+        for name, found in (more or {}).items():
+            (partial / f"{name}.json").write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
         (partial / "report.md").write_text(to_markdown(comparison), encoding="utf-8")
     return directory / "report.md"
 
@@ -26,12 +33,16 @@ def write_report(directory: str | Path, comparison: dict[str, Any]) -> Path:
 def write_verdict(directory: str | Path, report: str | Path, comparison: dict[str, Any], verdict: Verdict) -> None:
     """Writes ``directory`` whole: ``report`` with the verdict on top, and ``verdict.json`` and ``verdict.md`` alone.
 
-    The latter holds the table of metrics too: all that a terminal needs.
+    The latter holds the table of metrics too: all that a terminal needs. JSON beside the report, and ``comparison`` as
+    comparison.json, come along: with the verdict they are all that ``newsrec report`` reads.
     """
     sections = [verdict.to_markdown().strip(), _protocol(comparison), _metrics(comparison)]
     with whole_directory(directory) as partial:
         for name in captions(comparison):
             shutil.copy2(Path(report) / name, partial / name)
+        for path in Path(report).glob("*.json"):
+            shutil.copy2(path, partial / path.name)
+        (partial / "comparison.json").write_text(json.dumps(comparison, indent=1, allow_nan=False), encoding="utf-8")
         (partial / "report.md").write_text(to_markdown(comparison, verdict), encoding="utf-8")
         (partial / "verdict.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
         (partial / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")

@@ -52,7 +52,7 @@ def slices(
     metric = f"ndcg_at_{some.k}"
     values = {name: ranking.metrics[metric] for name, ranking in rankings.items()}
     groups: dict[str, list[dict[str, Any]]] = {"readers": [], "categories": []}
-    for label, (meaning, members) in _by_reads(some.reads).items():
+    for label, (meaning, members) in kinds_of_readers(some.reads).items():
         groups["readers"] += _slice(label, meaning, members, values, some.reader, baseline, config)
     for label, members in _by_category(decisions, rows).items():
         meaning = "a click on an article of this category"
@@ -79,8 +79,8 @@ def _check(rankings: Mapping[str, Ranking], decisions: Decisions, rows: np.ndarr
             raise ValueError(f"{name} was judged on other decisions, expected the {len(rows)} rows that are sliced")
 
 
-def _by_reads(reads: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
-    """Slice -> what it means, and [n] bool."""
+def kinds_of_readers(reads: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
+    """Slice -> what it means, and [n] bool: whose ``reads`` [n] at the decision are so many."""
     return {
         "new readers": ("nothing read before the decision", reads == 0),
         "occasional readers": (f"1 to {HEAVY - 1} reads before the decision", (reads > 0) & (reads < HEAVY)),
