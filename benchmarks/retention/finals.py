@@ -9,7 +9,7 @@ from benchmarks.retention import bars
 from benchmarks.retention.bars import Played
 from benchmarks.retention.contenders import Choice, study
 from benchmarks.retention.size import Size
-from newsrec.compare.study import ORACLES, Study
+from newsrec.compare.study import HEADROOM, Study
 
 SHARE, LEAST = 0.5, 0.25
 """Of the headroom, and the lower end of its interval."""
@@ -28,13 +28,14 @@ def supervised(choice: Choice, played: Played) -> str:
 
 def measured(size: Size, choice: Choice, played: Played) -> Part:
     best, rival = choice.best, supervised(choice, played)
-    found = bars.share(played, best, rival, *ORACLES)
+    found = bars.share(played, best, rival, *HEADROOM)
     told = {
         "best_long_term": best,
         "best_supervised": rival,
         "share_of_headroom": found,
-        "shares_of_all": {name: bars.share(played, name, rival, *ORACLES) for name in choice.long_term},
-        "headroom": bars.compared(played, *ORACLES).contrast,
+        "shares_of_all": {name: bars.share(played, name, rival, *HEADROOM) for name in choice.long_term},
+        "headroom": bars.compared(played, *HEADROOM).contrast,
+        "share_above_dwell_known": bars.share(played, "planner", "greedy_dwell", *HEADROOM),
     }
     seen = bars.visits(played)
     return Part(
@@ -52,6 +53,7 @@ def measured(size: Size, choice: Choice, played: Played) -> Part:
 def protocol(size: Size) -> str:
     return (
         f"Two finalists of each side, trained and played as before with {len(size.fresh_seeds)} fresh seeds; the "
-        f"headroom is the planner's active days less those of a perfect click model. Fieller's interval, Student's "
+        f"headroom is the planner's active days less those of a perfect click model; what is left of it above a "
+        f"perfect model of minutes read is told, too. Fieller's interval, Student's "
         f"over training seeds, readers paired."
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from newsrec.compare.jobs import Plan
-from newsrec.compare.study import ORACLES, Study
+from newsrec.compare.study import HEADROOM, ORACLES, Study
 from newsrec.compare.work import read_lives
 from newsrec.evaluation.contrast import (
     Arm,
@@ -93,8 +93,8 @@ def judged(lives: Mapping[str, OfSeeds], baseline: str, confidence: float = 0.95
     active = {name: arm(of_seeds, "active_days") for name, of_seeds in lives.items()}
     others = [name for name in lives if name != baseline]
     headroom = {}
-    if set(ORACLES) <= lives.keys():
-        planner, greedy = (active[name] for name in ORACLES)
+    if set(HEADROOM) <= lives.keys():
+        planner, greedy = (active[name] for name in HEADROOM)
         for name in (name for name in others if name not in ORACLES):
             headroom[name] = share_of_headroom(active[name], active[baseline], planner, greedy, confidence)
     return Judged(

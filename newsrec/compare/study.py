@@ -22,8 +22,10 @@ from newsrec.simulator.config import SimulationConfig
 from newsrec.slate import SlateConfig
 from newsrec.training import RunConfig
 
-ORACLES = ("planner", "greedy_click")
-"""Policies that know the truth (``newsrec.simulator.oracle``): the ends of the headroom."""
+ORACLES = ("planner", "greedy_click", "greedy_dwell")
+"""Policies that know the truth (``newsrec.simulator.oracle``)."""
+HEADROOM = ("planner", "greedy_click")
+"""The upper and the lower end of what there is to win."""
 BEHAVIOUR = "behaviour"
 """The policy that wrote the study's log, where it is played, too."""
 TAUGHT_BY = ("warm_start", "teacher")

@@ -1,5 +1,6 @@
 """Readers who go down the slate until they are satisfied or bored. The equations stand in ``world``."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -79,6 +80,15 @@ class Cascade:
         substance = torch.special.ndtr(float(ndtri(config.substance)) + more)
         return substance * torch.exp(-config.disappointment * encounter.disappointment)
 
+    def dwell(self, worth: Tensor, words: Tensor) -> Tensor:
+        median = math.log(2.0) ** (1.0 / self.config.dwell_shape)
+        return torch.minimum(median * self._scale(worth), words / self.config.words_per_second)
+
+    def _scale(self, worth: Tensor) -> Tensor:
+        """[...] seconds of the law of dwell, at ``worth`` [...]."""
+        config = self.config
+        return config.fleeting_seconds + (config.engaged_seconds - config.fleeting_seconds) * worth
+
     def react(self, encounter: Encounter) -> Reaction:
         config, present = self.config, encounter.present
         chance, worth = self.chance(encounter), self.worth(encounter)
@@ -98,10 +108,9 @@ class Cascade:
         row, at = clicked.nonzero(as_tuple=True)  # [R]
         v = luck.uniform(stretch[row], at, luck.numbers(4, at.device)[:, None])  # [4, R]
         value = worth[row, at]
-        scale = config.fleeting_seconds + (config.engaged_seconds - config.fleeting_seconds) * value
         whole = (encounter.words[row, at] / config.words_per_second).clamp_(max=config.dwell_cap_seconds)
         dwell = torch.zeros_like(worth)
-        dwell[row, at] = torch.minimum(scale * (-torch.log(v[0])) ** (1.0 / config.dwell_shape), whole)
+        dwell[row, at] = torch.minimum(self._scale(value) * (-torch.log(v[0])) ** (1.0 / config.dwell_shape), whole)
         happened = torch.zeros((len(present), len(KINDS), len(position)), dtype=torch.bool, device=present.device)
         happened[:, IMPRESSION], happened[:, HIDE] = present, hidden  # [B, F, K]
         happened[:, CLICK] = happened[:, DWELL] = clicked

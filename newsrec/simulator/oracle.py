@@ -5,6 +5,8 @@ the newest articles by a score for each, best on top:
 
 ``greedy_click``
     the chance of a click, what a perfect click model would do;
+``greedy_dwell``
+    the chance of a click times how long the read lasts, what a perfect model of minutes read would do;
 ``planner``
     the chance of a click times what the read adds to the log hazard of the next visit, over what leaving the article
     unread does to it. ``returns.learned`` says where a read takes the level and ``returns.log_factor`` what that is
@@ -66,6 +68,11 @@ def click_chance(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     return world.response.chance(faced)
 
 
+def expected_dwell(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
+    """[B, C] seconds that showing each article lets expect, if examined, up to a factor that all share."""
+    return world.response.chance(faced) * world.response.dwell(world.response.worth(faced), faced.words)
+
+
 def hazard_gain(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     """[B, C] what showing each article adds to the log hazard of the next visit, if examined."""
     worth = world.response.worth(faced)[..., None]  # [B, C, 1], slates of one
@@ -79,4 +86,4 @@ def hazard_gain(world: World, readers: np.ndarray, faced: Encounter) -> Tensor:
     return world.response.chance(faced) * (read - unread)
 
 
-greedy_click, planner = Ranking(click_chance), Ranking(hazard_gain)
+greedy_click, greedy_dwell, planner = Ranking(click_chance), Ranking(expected_dwell), Ranking(hazard_gain)

@@ -62,6 +62,9 @@ class ResponseFamily(Protocol):
     def worth(self, encounter: Encounter) -> Tensor:
         """[B, K] what a read would be worth, in (0, 1)."""
 
+    def dwell(self, worth: Tensor, words: Tensor) -> Tensor:
+        """[...] median seconds that reads of ``worth`` [...] last, of bodies of ``words`` [...]; nothing cuts them."""
+
     def react(self, encounter: Encounter) -> Reaction:
         """What the readers do, drawn."""
 

@@ -72,6 +72,14 @@ class Utility:
         content = config.worth_base + config.worth_interest * encounter.match + config.worth_quality * encounter.quality
         return torch.sigmoid(content - config.worth_clickbait * encounter.disappointment)
 
+    def dwell(self, worth: Tensor, words: Tensor) -> Tensor:
+        return torch.exp(self._log_dwell(worth, words))
+
+    def _log_dwell(self, worth: Tensor, words: Tensor) -> Tensor:
+        config = self.config
+        level = math.log(config.dwell_seconds) + config.dwell_worth * (worth - 0.5)
+        return level + 0.3 * torch.log(words / 500.0)
+
     def react(self, encounter: Encounter) -> Reaction:
         config, present, worth = self.config, encounter.present, self.worth(encounter)
         position = luck.numbers(present.shape[1], present.device)
@@ -84,8 +92,7 @@ class Utility:
         row, at = clicked.nonzero(as_tuple=True)  # [R]
         v = luck.uniform(read[row], at, luck.numbers(4, at.device)[:, None])  # [4, R]
         value = worth[row, at]
-        level = math.log(config.dwell_seconds) + config.dwell_worth * (value - 0.5)
-        level += 0.3 * torch.log(encounter.words[row, at] / 500.0)
+        level = self._log_dwell(value, encounter.words[row, at])
         seconds = torch.exp(level + config.dwell_spread * torch.special.ndtri(v[0]))
         reading = torch.zeros_like(worth)
         reading[row, at] = seconds.clamp_(max=config.dwell_cap_seconds)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from newsrec.features import HOUR
+from newsrec.simulator.articles import NewsroomConfig
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.lives import live
-from newsrec.simulator.oracle import Ranking, click_chance, greedy_click, planner, shelf
+from newsrec.simulator.oracle import Ranking, click_chance, expected_dwell, greedy_click, greedy_dwell, planner, shelf
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.utility import UtilityConfig
 from newsrec.simulator.world import World
@@ -72,6 +73,33 @@ def test_no_slate_of_two_promises_much_more_than_the_planner_s(returns: str, ela
     planned = np.array([all_[n, pairs.index(tuple(pair))] for n, pair in enumerate(column.tolist())])
     best, random = all_.max(1), all_.mean(1)
     assert (planned - random).sum() > 0.97 * (best - random).sum() > 0
+
+
+@pytest.mark.parametrize("response", ["utility", "cascade"])
+def test_expected_dwell_is_what_readers_spend_on_what_they_click(response: str) -> None:
+    """4,000 readers with one article of each world in front of them: the mean goes with what was expected."""
+    config = SimulationConfig(
+        readers=4_000, seed=6, response_family=response, population=ALL_COME, candidates=1, slate_size=1,
+        newsroom=NewsroomConfig(clickbait=0.5),
+    )  # fmt: skip
+    world, readers = World(config), np.arange(4_000)
+    articles = shelf(world, readers)
+    faced = world.encounter(readers, articles)
+    reaction = world.response.react(faced)
+    spent = torch.where(reaction.clicked, reaction.dwell, 0.0)
+    expected = expected_dwell(world, readers, faced)
+    order = expected[:, 0].argsort()
+    means = np.array([(spent[part].mean(), expected[part].mean()) for part in order.chunk(4)])
+    assert (np.diff(means[:, 0]) > 0).all()
+    ratio = means[1:, 0] / means[1:, 1]
+    assert ratio.max() < 1.4 * ratio.min()
+
+
+def test_minutes_known_bring_more_days_than_clicks_known_and_fewer_than_the_planner() -> None:
+    config = SimulationConfig(readers=400, days=14, seed=4, population=BUSY)
+    clicks, dwell, planned = (live(config, act).active_days for act in (greedy_click, greedy_dwell, planner))
+    for gain in (dwell - clicks, planned - dwell):
+        assert gain.mean() > 2 * gain.std(ddof=1) / 400**0.5
 
 
 @pytest.mark.parametrize("families", FAMILIES, ids="-".join)
