@@ -2,8 +2,9 @@
 
 Everything about readers is simulated. What it costs stands in a table before it starts; the full run takes hours, so it
 is made for slices: ``--hours 1`` ends within an hour, and the same command goes on from there. What is done stands
-below ``--folder``, job by job. ``--quick`` takes a minute, on so little that its figures mean nothing. Only full runs
-write ``benchmarks/results``.
+below ``--folder``, job by job. ``--brief`` is the same with fewer seeds and contenders, and nothing is tuned; it
+writes ``benchmarks/results/retention_brief.json``, the full run ``retention.json``. ``--quick`` takes a minute, on so
+little that its figures mean nothing, and writes nothing.
 """
 
 import tempfile
@@ -18,7 +19,7 @@ from benchmarks import running
 from benchmarks.results import ROOT, Results, machine, versions
 from benchmarks.retention import parts
 from benchmarks.retention.runner import Runner, TimeOver
-from benchmarks.retention.size import FULL, QUICK, Size
+from benchmarks.retention.size import BRIEF, FULL, QUICK, Size
 from newsrec.compare.command import about, progress
 from newsrec.compare.workers import FailedJob
 
@@ -27,6 +28,7 @@ RUNS = ROOT / "runs" / "retention"
 
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="A minute, to see that it runs.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Fewer seeds and contenders, nothing tuned.")] = False,
     hours: Annotated[float | None, typer.Option(min=0.0, help="Begin nothing that would end later.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes, one core each: 2, a quick run 1.")] = None,
     only_cost: Annotated[bool, typer.Option("--cost", help="Say what is left and what it costs, and end.")] = False,
@@ -34,7 +36,10 @@ def main(
     out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick run.")] = None,
 ) -> None:
     """Compare long-term policies with supervised ones in simulated worlds."""
-    size, console, begun, stamped = QUICK if quick else FULL, Console(), machine(), versions()
+    if quick and brief:
+        raise typer.BadParameter("found --quick and --brief, expected one of them")
+    size = QUICK if quick else BRIEF if brief else FULL
+    console, begun, stamped = Console(), machine(), versions()
     forgotten = tempfile.TemporaryDirectory() if quick and folder is None else nullcontext(str(folder or RUNS))
     with forgotten as where:
         runner = Runner(Path(where), workers or (1 if quick else 2), progress, hours, priced=not quick)
@@ -61,7 +66,7 @@ def main(
         figures=found.figures,
         bars=found.bars,
     )
-    running.publish("retention", results, not quick, out)
+    running.publish("retention_brief" if brief else "retention", results, not quick, out)
 
 
 def _say_cost(size: Size, runner: Runner, console: Console) -> None:

@@ -3,7 +3,7 @@
 from benchmarks.results import Part
 from benchmarks.retention import bars
 from benchmarks.retention.bars import Played
-from benchmarks.retention.contenders import OFFLINE, Choice, Tables, long_term, study
+from benchmarks.retention.contenders import OFFLINE, Choice, Tables, long_term, study, untuned
 from benchmarks.retention.size import Size
 from newsrec.compare.study import Study
 
@@ -32,17 +32,22 @@ def _choice(tables: Tables, order: list[str]) -> Choice:
 
 
 def measured(size: Size, choice: Choice, played: Played) -> Part:
-    """No bar: three seeds choose, they prove nothing."""
+    """No bar: few seeds choose, they prove nothing."""
     found = bars.figures(played, choice.supervised[0])
     picked = {"supervised": choice.supervised, "long_term": choice.long_term, "offline": choice.offline}
     return Part({"screening": found | {"chosen": picked}}, [])
 
 
 def protocol(size: Size) -> str:
-    return (
+    tuned = (
         f"Each contender tuned with {size.trials} trials, the run as it is among them, by active days of "
         f"{size.tuning_readers:,} readers in {size.tuning_days} days, who judge nobody later; its best trial played "
-        f"with three temperatures. Then trained on logs of {size.log_readers:,} readers and {size.log_days} days of "
+        "with three temperatures. Then trained"
+        if size.trials
+        else f"Nobody tuned: {', '.join(untuned(size))} as in the file. Trained"
+    )
+    return (
+        f"{tuned} on logs of {size.log_readers:,} readers and {size.log_days} days of "
         f"uniform slates, {size.epochs} epochs, and played to {size.readers:,} other readers a seed for {size.days} "
         f"days."
     )

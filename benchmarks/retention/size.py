@@ -10,21 +10,22 @@ class Size:
     contenders: tuple[str, ...] = ()
     """Of configs/compare/retention.toml; empty: all of them."""
     trials: int = 8
-    """Of tuning, for each contender."""
+    """Of tuning, for each contender; 0: all are as in the file."""
     tuning_seed: int = 1_000
-    tuning_log_readers: int = 900
-    tuning_readers: int = 600
+    tuning_log_readers: int = 1_200
+    tuning_readers: int = 1_000
     """Played after each trial."""
     tuning_days: int = 10
     """That they are played: the one place where active days are counted for less than ``days``."""
     epochs: int = 3
     """Of every training."""
-    log_readers: int = 2_400
+    log_readers: int = 4_000
     log_days: int = 14
     small_share: float = 0.1
     """Of the readers of a log, and so of its interactions: what an imitator and a new market have."""
-    readers: int = 600
-    """Played with each training seed."""
+    readers: int = 2_000
+    """Played with each training seed. What is known of an article comes from who else read it: few readers are a small
+    site, where no policy knows much."""
     days: int = 28
     screening_seeds: tuple[int, ...] = (1, 2, 3)
     fresh_seeds: tuple[int, ...] = (11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
@@ -42,6 +43,14 @@ class Size:
 
 
 FULL = Size()
+BRIEF = Size(
+    contenders=("transformer", "dwell", "dqn", "policy_gradient", "iql"),
+    trials=0,
+    screening_seeds=(1,),
+    fresh_seeds=(11, 12, 13, 14, 15),
+    further_seeds=(11, 12),
+)
+"""The same parts with fewer seeds and contenders, as they stand in the file."""
 QUICK = Size(
     contenders=("transformer", "dwell", "dqn", "cql"),
     trials=2,

@@ -17,11 +17,15 @@ SLATES = (SlateConfig("plackett_luce", temperature=0.25), SlateConfig("plackett_
 
 
 def jobs(size: Size) -> dict[str, Job]:
-    """Contender -> the job that tunes it."""
+    """Contender -> the job that tunes it, none where nothing is tuned."""
+    if not size.trials:
+        return {}
     return tunings(_study(size), spaces(size), size.trials, SLATES)
 
 
 def work(size: Size) -> Work:
+    if not size.trials:
+        return Work([], [])
     short = replace(shortened(_study(size), cost.CALIBRATED_DAYS), contenders=_study(size).contenders)  # same epochs
     short = replace(short, days=max(1, round(size.tuning_days * short.log.days / size.log_days)))  # days shrink alike
     return Work(in_order(jobs(size).values()), in_order(tunings(short, spaces(size), 1, SLATES).values()))

@@ -27,7 +27,7 @@ from benchmarks.retention import (
 from benchmarks.retention.bars import Played
 from benchmarks.retention.contenders import OFFLINE, Choice, long_term, spaces, untuned, written
 from benchmarks.retention.runner import Runner, TimeOver, work
-from benchmarks.retention.size import FULL, QUICK, Size
+from benchmarks.retention.size import BRIEF, FULL, QUICK, Size
 from newsrec.compare.jobs import plan
 from newsrec.compare.study import BEHAVIOUR
 from newsrec.compare.work import read_tuned
@@ -74,7 +74,7 @@ def test_both_sides_are_tuned_with_as_many_trials_and_trained_for_as_many_epochs
     assert [long_term(name) for name in ("dwell", "diverse", "return", "dqn", "cql")] == [False] * 3 + [True] * 2
 
 
-@pytest.mark.parametrize("size", [FULL, QUICK])
+@pytest.mark.parametrize("size", [FULL, BRIEF, QUICK])
 def test_nobody_is_judged_by_the_seeds_that_chose_them(size: Size) -> None:
     groups = [(size.tuning_seed,), size.screening_seeds, size.fresh_seeds]
     assert len({seed for group in groups for seed in group}) == sum(map(len, groups))
@@ -95,6 +95,12 @@ def test_a_tuned_table_is_one_of_a_contender(tmp_path: Path) -> None:
     assert tuning.figures(tiny, runner)["popularity"]["active_days"] == told["active_days"]
 
 
+def test_nothing_is_tuned_with_no_trials(tmp_path: Path) -> None:
+    assert (BRIEF.trials, tuning.jobs(BRIEF), tuning.work(BRIEF).jobs) == (0, {}, [])
+    assert tuning.tables(BRIEF, Runner(tmp_path, 1, quiet)) == untuned(BRIEF)
+    assert "Nobody tuned: transformer" in screening.protocol(BRIEF)
+
+
 def test_the_two_best_of_each_side_go_on() -> None:
     days = {"popularity": 0.0, "dwell": 0.4, "transformer": 0.2, "diverse": 0.3}
     days |= {"dqn": 0.1, "iql": 0.5, "cql": -1.0, "actor_critic": 0.25, "decision_transformer": -2.0}
@@ -110,7 +116,7 @@ def test_the_two_best_of_each_side_go_on() -> None:
 
 # What bars are made of.
 
-ENDS = {"planner": 2.0, "greedy_click": 0.4}
+ENDS = {"planner": 2.0, "greedy_click": 0.4, "greedy_dwell": 1.6}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +136,7 @@ def test_half_of_the_headroom_has_to_be_won_and_a_quarter_for_sure(best: float, 
         assert share.value == pytest.approx((best - 0.2) / 1.6)
         assert lift.value == pytest.approx((best - 0.2) / 8.2, abs=0.01)
         assert lift.met
+        assert part.figures["finals"]["share_above_dwell_known"].value == pytest.approx(0.4 / 1.6)
     assert (visits.value, visits.met) == (len(SEEDS) * READERS * 20.0, False)
 
 
