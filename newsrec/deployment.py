@@ -4,7 +4,8 @@
 predictor with the release that it had, and the next call completes it. A site without a cluster has no ``storage``:
 there the pointer is all.
 
-    STORAGE/VERSION/     an artefact, never changed; ``policy.json`` last, so that a prefix that has it is whole
+    STORAGE/VERSION/     an artefact or a mixture, never changed; ``policy.json`` or ``mixture.json`` last, so that a
+                         prefix that has it is whole
     InferenceService     STORAGE_URI of its predictor's first container: STORAGE/VERSION
 
 ``service`` is NAMESPACE/NAME. The object store is found by AWS_ENDPOINT_URL (Amazon's own without), AWS_REGION,
@@ -18,10 +19,10 @@ from typing import Any
 
 from pyarrow.fs import FileType, S3FileSystem
 
-from newsrec import artifact, releases
-from newsrec.artifact import InvalidArtifact
+from newsrec import releases
+from newsrec.artifact import MIXTURE_FILE, InvalidArtifact
 
-_LAST = "policy.json"
+_LAST = ("policy.json", MIXTURE_FILE)
 _CONTAINER = "/spec/predictor/containers/0"
 _TIMEOUT_SECONDS = 30
 """Of one answer of Kubernetes; the lock of the releases is held meanwhile."""
@@ -32,7 +33,7 @@ class DeploymentFailed(RuntimeError):
 
 
 def publish_to(root: str | Path, directory: str | Path, incumbent: str, run: str, storage: str, service: str) -> str:
-    """Publish the artefact in ``directory`` as releases.publish_artifact does, and deploy it; its version.
+    """Publish the artefact or mixture in ``directory`` as releases.publish_artifact does, and deploy it; its version.
 
     Raises Conflict, InvalidArtifact, DeploymentFailed.
     """
@@ -64,7 +65,7 @@ def deploy(root: str | Path, storage: str, service: str) -> str:
         if served is None:
             raise DeploymentFailed(f"{root} has no release, expected one to deploy; publish first")
         uri = _uri(storage, served.version)
-        found = artifact.load(served.directory).version
+        found = releases.load(served.directory).version
         if found != served.version:
             raise InvalidArtifact(f"{served.directory} holds {found}, expected the version that {root}/CURRENT names")
         _upload(served.directory, uri)
@@ -95,12 +96,12 @@ def _uri(storage: str, version: str) -> str:
 def _upload(directory: Path, uri: str) -> None:
     """Complete ``uri`` to a copy of ``directory``. What is there is compared first and never written again."""
     prefix = uri.removeprefix("s3://")
-    files = sorted(directory.iterdir(), key=lambda path: (path.name == _LAST, path.name))
-    parts = {path.name: path.read_bytes() for path in files}
+    names = [path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()]
+    parts = {name: (directory / name).read_bytes() for name in sorted(names, key=lambda name: (name in _LAST, name))}
     try:
         store = S3FileSystem(endpoint_override=os.environ.get("AWS_ENDPOINT_URL"))  # which it does not read itself
         found = store.get_file_info([f"{prefix}/{name}" for name in parts])
-        missing = [part.base_name for part in found if part.type == FileType.NotFound]
+        missing = [name for name, part in zip(parts, found, strict=True) if part.type == FileType.NotFound]
         for name in [name for name in parts if name not in missing]:
             with store.open_input_file(f"{prefix}/{name}") as there:
                 if there.readall() != parts[name]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from newsrec import artifact, config, dataset
+from newsrec import artifact, config, dataset, mixture
 from newsrec.artifact import Artifact
 from newsrec.decisions import Decisions, time_split
 from newsrec.evaluation.comparison import ComparisonConfig, compare
@@ -65,7 +65,7 @@ def evaluate_to(
     judging = judging or JudgingConfig()
     places = _named({Path(model): artifact.load(model) for model in models})
     candidates = {name: loaded for name, (_, loaded) in places.items()}
-    served = artifact.load(Path(releases_root) / "versions" / incumbent) if incumbent else None
+    served = artifact.load(mixture.control(Path(releases_root) / "versions" / incumbent)) if incumbent else None
     use_time = any(loaded.use_time for loaded in (*candidates.values(), *([served] if served else [])))
     decisions = dataset.read(training_set, use_time=use_time)
     comparison, judged, rankings, test = _judge(decisions, candidates, served, judging)

@@ -1,6 +1,6 @@
 """What is served: immutable versions of artefacts and one pointer that moves by compare-and-swap.
 
-    ROOT/versions/VERSION/       an artefact, never changed
+    ROOT/versions/VERSION/       an artefact, or a mixture of two, never changed
     ROOT/published/VERSION.json  the release as it was when that version was published last
     ROOT/CURRENT                 the release that is served: version, the one before it, run, how far its events went
     ROOT/runs.jsonl              how each run ended, under the name that its release has
@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from newsrec import artifact
-from newsrec.artifact import InvalidArtifact
+from newsrec import artifact, mixture
+from newsrec.artifact import Artifact, InvalidArtifact
 from newsrec.files import whole_directory, write_whole
+from newsrec.mixture import ARMS, Mixture
 
 
 class Conflict(RuntimeError):
@@ -38,13 +39,33 @@ class Release:
     run: str
     """That published it: REQUEST/JOB, the digest of what was asked for and which of its runs it was."""
     data_until: int
-    """Microseconds, the newest event that its policy knows."""
+    """Microseconds, the newest event that its policy knows; of a mixture the candidate."""
     rolled_back: str | None = None
     """The version that was withdrawn in favour of this one."""
 
     @property
     def directory(self) -> Path:
         return self.root / "versions" / self.version
+
+    @property
+    def control(self) -> Path:
+        """The artefact that most readers are used to, with which the next policy is compared: a mixture's incumbent."""
+        return mixture.control(self.directory)
+
+    @property
+    def compared(self) -> tuple[str, str]:
+        """Versions of the policies that are new and old in this release, as the log has them; "" for none.
+
+        In a mixture they serve side by side. Raises InvalidArtifact.
+        """
+        if mixture.is_mixture(self.directory):
+            arms = mixture.read_manifest(self.directory)["arms"]
+            return arms[mixture.CANDIDATE], arms[mixture.INCUMBENT]
+        before = self.root / "versions" / (self.previous or "")
+        if not self.previous or not mixture.is_mixture(before):
+            return self.version, self.previous or ""
+        arms = mixture.read_manifest(before)["arms"]
+        return self.version, next((arms[arm] for arm in ARMS if arms[arm] != self.version), "")
 
 
 def current(root: str | Path) -> Release | None:
@@ -53,15 +74,23 @@ def current(root: str | Path) -> Release | None:
     return _read(Path(root), pointer) if pointer.exists() else None
 
 
+def load(directory: str | Path) -> Artifact | Mixture:
+    """What can be served from ``directory``: an artefact or a mixture. Raises InvalidArtifact."""
+    return mixture.load(directory) if mixture.is_mixture(directory) else artifact.load(directory)
+
+
 def publish_artifact(root: str | Path, directory: str | Path, incumbent: str, run: str) -> str:
-    """Serve the artefact in ``directory`` if ``incumbent`` (a version, "" for none) is still served; its version.
+    """Serve what is in ``directory``, an artefact or a mixture, if ``incumbent`` is still served; its version.
+
+    ``incumbent`` is the version of a release, of an artefact or a mixture; "" for none.
 
     Publishing what is already served changes nothing; what was rolled back just now is refused, since a repeated run
     would bring it back. Raises Conflict and InvalidArtifact.
     """
     root = Path(root)
-    new = artifact.load(directory)
-    data_until = int(new.provenance.get("data_until", 0))
+    new = load(directory)
+    newest = new.candidate if isinstance(new, Mixture) else new
+    data_until = int(newest.provenance.get("data_until", 0))
     with locked(root):
         served = current(root)
         if served is not None and served.version == new.version:

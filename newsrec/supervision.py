@@ -118,7 +118,7 @@ def _measured(
     learned = release.data_until + 1  # the moment from which on nothing is known to the release
     reference = (learned - rules.drift.reference_days * DAY, learned)
     drifts = measure(columns(log, decisions), reference, (until - rules.days * DAY, until), rules.drift)
-    value = live_value.compare(log, release.version, release.previous or "", until, rules.value)
+    value = live_value.compare(log, *release.compared, until, rules.value)
     known, new = (int(np.count_nonzero(rows)) for rows in (decisions.time < learned, decisions.time >= learned))
     standing = Standing(release.version, release.previous, release.rolled_back, release.data_until, known, new)
     return standing, value, drifts

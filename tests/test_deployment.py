@@ -13,7 +13,7 @@ import httpx
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from newsrec import artifact
+from newsrec import artifact, mixture
 from newsrec.deployment import DeploymentFailed, deploy, publish_to, roll_back_to, served_uri
 from newsrec.releases import Conflict, current, publish_artifact
 from tests.kubernetes_api import KubernetesApi, serving, write_kubeconfig
@@ -138,6 +138,26 @@ def test_the_manifest_is_written_last(
     written = re.findall(rf'"PUT /{BUCKET}/{PREFIX}/{version}/([\w.]+)', caplog.text)
     assert sorted(written) == PARTS
     assert written[-1] == "policy.json"
+
+
+def test_a_mixture_is_written_with_both_artefacts_and_its_manifest_last(
+    root: Path, models: list[Path], bucket: Any, api: KubernetesApi, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    first = publish(root, models[0])
+    mixture.write(tmp_path / "mix", models[0], models[1], 0.12, "front-page")
+    with caplog.at_level(logging.INFO, "werkzeug"):
+        version = publish(root, tmp_path / "mix")
+    written = re.findall(rf'"PUT /{BUCKET}/{PREFIX}/{version}/([\w./]+)', caplog.text)
+    assert sorted(written) == sorted(contents(tmp_path / "mix"))
+    assert written[-1] == "mixture.json"
+    assert api.storage_uri == f"{STORAGE}/{version}"
+    for part in bucket.objects.filter(Prefix=f"{PREFIX}/{version}/"):
+        place = tmp_path / "pod" / part.key.removeprefix(f"{PREFIX}/{version}/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        bucket.download_file(part.key, str(place))
+    assert mixture.load(tmp_path / "pod").version == version
+    assert roll_back_to(root, version, STORAGE, SERVICE) == first
+    assert api.storage_uri == f"{STORAGE}/{first}"
 
 
 def test_the_second_time_nothing_changes(root: Path, models: list[Path], bucket: Any, api: KubernetesApi) -> None:

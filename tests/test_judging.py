@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from newsrec import artifact, events, training
+from newsrec import artifact, events, mixture, releases, training
 from newsrec.artifact import Artifact
 from newsrec.catalogue import from_articles
 from newsrec.decisions import Decisions, time_split
@@ -104,6 +104,14 @@ def test_all_are_compared_on_the_test_decisions_of_their_training(judged, log, m
     assert list(comparison["differences"]) == ["popularity", "incumbent"]
     assert comparison["models"]["incumbent"] == {"policy": "matrix_factorization", "version": release[1]}
     assert comparison["notes"] == []
+
+
+def test_a_served_mixture_is_judged_by_its_incumbent(judged, training_set, models, tmp_path):
+    version = mixture.write(tmp_path / "mix", models[1], models[0], 0.1, "front-page")
+    releases.publish_artifact(tmp_path / "releases", tmp_path / "mix", "", "run")
+    out = tmp_path / "winner", tmp_path / "metrics.json", tmp_path / "report"
+    evaluate_to(training_set, models, tmp_path / "releases", version, *out, QUICK)
+    assert json.loads(out[1].read_text()) == json.loads((judged / "metrics.json").read_text())
 
 
 def test_an_artefact_of_differently_ordered_articles_is_read_right(judged, log, models):

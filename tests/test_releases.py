@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from newsrec import artifact, releases
+from newsrec import artifact, mixture, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.releases import Conflict, current, publish_artifact, record_run, roll_back
 from tests.trained import made
@@ -32,6 +32,11 @@ def three(root: Path, tmp_path: Path) -> list[str]:
         model = saved(tmp_path, seed, seed * 100)
         versions.append(publish_artifact(root, model, versions[-1], f"run {seed}"))
     return versions[1:]
+
+
+def mixed(folder: Path, incumbent: Path, candidate: Path, share: float = 0.12) -> Path:
+    mixture.write(folder / f"mixture-{share}", incumbent, candidate, share, "front-page")
+    return folder / f"mixture-{share}"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -103,6 +108,72 @@ def test_a_broken_artefact_is_refused(root: Path, three: list[str], tmp_path: Pa
     assert contents(root) == before
 
 
+@pytest.mark.parametrize("share", [0.12, 0.5])
+def test_a_mixture_is_released_like_an_artefact(share: float, root: Path, three: list[str], tmp_path: Path) -> None:
+    """Compared are its two policies meanwhile, the candidate and the incumbent's afterwards."""
+    third, fourth = root / "versions" / three[2], saved(tmp_path, 4, 400)
+    candidate = artifact.load(fourth).version
+    version = publish_artifact(root, mixed(tmp_path, third, fourth, share), three[2], "mixes")
+    release = current(root)
+    assert release is not None
+    assert (release.version, release.previous, release.data_until) == (version, three[2], 400)
+    loaded = releases.load(release.directory)
+    assert isinstance(loaded, mixture.Mixture)
+    assert (loaded.version, loaded.share) == (version, share)
+    assert artifact.load(release.control).version == three[2]
+    assert release.compared == (candidate, three[2])
+    assert publish_artifact(root, fourth, version, "ships") == candidate
+    after = current(root)
+    assert after is not None
+    assert (after.previous, after.control, after.compared) == (version, after.directory, (candidate, three[2]))
+    assert roll_back(root).version == version
+    assert roll_back(root, version).version == three[2]
+    end = current(root)
+    assert end is not None
+    assert (end.control, end.compared) == (third, (three[2], three[1]))
+    with pytest.raises(Conflict, match=rf"{version} was rolled back to {three[2]}"):
+        publish_artifact(root, mixed(tmp_path, third, fourth, share), three[2], "mixes again")
+
+
+def test_a_mixture_follows_a_mixture_with_a_greater_share(root: Path, three: list[str], tmp_path: Path) -> None:
+    third, fourth = root / "versions" / three[2], saved(tmp_path, 4, 400)
+    small = publish_artifact(root, mixed(tmp_path, third, fourth, 0.1), three[2], "first")
+    release = current(root)
+    assert release is not None
+    great = publish_artifact(root, mixed(tmp_path, release.control, fourth, 0.3), small, "second")
+    grown = current(root)
+    assert grown is not None
+    assert (grown.version, grown.previous, grown.compared) == (great, small, release.compared)
+
+
+def test_an_old_policy_that_is_served_alone_again_is_compared_with_what_was_mixed_in(
+    root: Path, three: list[str], tmp_path: Path
+) -> None:
+    third, fourth = root / "versions" / three[2], saved(tmp_path, 4, 300)
+    version = publish_artifact(root, mixed(tmp_path, third, fourth), three[2], "mixes")
+    publish_artifact(root, third, version, "back")
+    release = current(root)
+    assert release is not None
+    assert release.compared == (three[2], artifact.load(fourth).version)
+
+
+@pytest.mark.parametrize("damage", ["mixture.json", "candidate/weights.safetensors", "incumbent/policy.json"])
+def test_a_broken_mixture_is_refused(damage: str, root: Path, three: list[str], tmp_path: Path) -> None:
+    mix = mixed(tmp_path, root / "versions" / three[2], saved(tmp_path, 4, 400))
+    content = (mix / damage).read_bytes()
+    (mix / damage).write_bytes(content[: len(content) // 2])
+    before = contents(root)
+    with pytest.raises(InvalidArtifact, match=f"{damage} is "):
+        publish_artifact(root, mix, three[2], "run")
+    assert contents(root) == before
+
+
+def test_a_candidate_from_older_events_is_not_mixed_in(root: Path, three: list[str], tmp_path: Path) -> None:
+    mix = mixed(tmp_path, root / "versions" / three[2], saved(tmp_path, 4, 299))
+    with pytest.raises(Conflict, match=rf"knows events up to 299, the served {three[2]} up to 300"):
+        publish_artifact(root, mix, three[2], "old data")
+
+
 def test_rolls_back_release_by_release(root: Path, three: list[str]) -> None:
     first = roll_back(root)
     assert first == current(root)
@@ -155,12 +226,14 @@ class PowerCut(BaseException):
     """Ends a publisher between two of its steps."""
 
 
+@pytest.mark.parametrize("mixes", [False, True])
 @pytest.mark.parametrize("step", range(3))
 def test_whatever_is_interrupted_leaves_the_old_release_and_can_be_repeated(
-    step: int, root: Path, three: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int, mixes: bool, root: Path, three: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Steps: the copy of the artefact, the record of the release, the pointer."""
+    """Steps: the copy of the artefact or mixture, the record of the release, the pointer."""
     before, model, calls = current(root), saved(tmp_path, 4, 400), []
+    model = mixed(tmp_path, root / "versions" / three[2], model) if mixes else model
     copytree, write_whole = shutil.copytree, releases.write_whole
 
     def cut(proceed, *arguments, **options):
@@ -180,7 +253,7 @@ def test_whatever_is_interrupted_leaves_the_old_release_and_can_be_repeated(
     fourth = publish_artifact(root, model, three[2], "run 4")
     release = current(root)
     assert release is not None
-    assert artifact.load(release.directory).version == fourth == release.version
+    assert releases.load(release.directory).version == fourth == release.version
 
 
 def _publish(root: Path, model: Path, incumbent: str, ready, outcomes) -> None:

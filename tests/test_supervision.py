@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from newsrec import artifact, config, events, releases
+from newsrec import artifact, config, events, mixture, releases
 from newsrec.config import InvalidConfig
 from newsrec.events import CONTEXT, EventLog, microseconds
 from newsrec.features import DAY
@@ -72,6 +72,21 @@ def test_a_bad_release_is_rolled_back(root, tmp_path):
     assert metrics["value"]["difference"]["reward"]["high"] < 0
     assert metrics["release"]["version"] == second.version
     assert releases.roll_back(root, second.version).version == second.previous
+
+
+def test_a_bad_candidate_in_a_mixture_is_rolled_back(root, tmp_path):
+    """The log names the arms' own versions, never the mixture's."""
+    first, second = releases.current(root).previous, releases.current(root)
+    log = served_by(root, two_releases(SEED, worse=True))
+    releases.roll_back(root)
+    mixture.write(tmp_path / "mix", root / "versions" / first, second.directory, 0.5, "front-page")
+    version = releases.publish_artifact(root, tmp_path / "mix", first, "mixes")
+    training_set, out = write_training_set(log, tmp_path / "set"), (tmp_path / "metrics.json", tmp_path / "report")
+    assert observe_to(training_set, root, version, END, "{}", *out) == "roll_back"
+    metrics = json.loads(out[0].read_text())
+    assert (metrics["release"]["version"], metrics["release"]["previous"]) == (version, first)
+    assert metrics["reasons"] == ["bad_release"]
+    assert releases.roll_back(root, version).version == first
 
 
 def test_a_release_that_changes_nothing_is_kept(root, tmp_path):
