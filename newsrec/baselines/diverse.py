@@ -31,7 +31,7 @@ from newsrec.encoders.scorer import CandidateHead, HistoryScorer, NetworkConfig
 from newsrec.events import KINDS
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import click_likelihood, slate_cross_entropy
-from newsrec.transitions import Candidates, State, Transitions, clicked, shown
+from newsrec.transitions import Candidates, Transitions, clicked, shown
 
 DWELL = KINDS.index("dwell")
 
@@ -83,11 +83,12 @@ class DiversePolicy(HistoryScorer):
         self.config = config
         self.bounce = CandidateHead(config.network.width)
 
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32: marginal scores."""
-        reader, config = self.reader(state), self.config
-        bounce = self.bounce_logits(reader, state.context, candidates).sigmoid()  # [B, C]
-        penalised = self.rank(reader, state.context, candidates) - config.penalty * bounce  # [B, C]
+    def served(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C] as in ``HistoryScorer``: marginal scores. One candidate alone repeats none."""
+        config = self.config
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        bounce = self.bounce(reader, context, offered, candidates).sigmoid()  # [B, C]
+        penalised = self.rank(reader, context, candidates, offered) - config.penalty * bounce  # [B, C]
         return mask_scores(
             marginal_relevance(penalised, candidates.content, config.diversity, config.depth), candidates
         )

@@ -64,7 +64,14 @@ class HistoryScorer(nn.Module):
 
     def scores(self, state: State, candidates: Candidates) -> Tensor:
         """[B, C] float32."""
-        return self.rank(self.reader(state), state.context, candidates)
+        return self.served(self.reader(state), state.context, candidates)
+
+    def served(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C]: ``scores`` as a function of reader vectors [B, W], with a gradient through every part of it.
+
+        Training may stop gradients on the way; this is what is served and explained. Arguments as those of ``rank``.
+        """
+        return self.rank(reader, context, candidates)
 
     def reader(self, state: State) -> Tensor:
         """[B, W]: what is known of a reader, whatever the time of the request."""

@@ -110,12 +110,11 @@ class BestSlateScorer(SlateValueScorer):
         super().__init__(network, articles, click_weight)
         self.register_buffer("spread", torch.ones(()))
 
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32."""
-        reader = self.reader(state)
+    def served(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C] as in ``HistoryScorer``."""
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
-        probability = self.click_logits(reader, state.context, candidates, offered).sigmoid()  # [B, C]
-        _, worth = self.values(self.value, reader, state.context, candidates, offered)
+        probability = self.click_logits(reader, context, candidates, offered).sigmoid()  # [B, C]
+        _, worth = self.value(reader, context, offered, candidates)
         return mask_scores(probability * worth / self.spread, candidates)
 
     @torch.no_grad()

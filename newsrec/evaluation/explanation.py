@@ -16,8 +16,9 @@ mean of a block's heads, and of that the row of the last read. It says how much 
 transformer's vector and is the same for all articles, so that the transformer's part of this article's score is shared
 out by it; what flows from the start token belongs to no read. The pooled path needs no such guess.
 
-``leave_one_out`` asks a policy n times and takes nothing for granted: the reference. It sees the score that is served;
-the other methods need a ``HistoryScorer``, and explain ``explained``.
+``leave_one_out`` asks a policy n times and takes nothing for granted: the reference. Integrated gradients need a
+``HistoryScorer`` and explain the score that is served, too. ``rollout`` and ``pooled`` share out the score of clicks,
+from which a policy with values departs as it has learnt to.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,6 @@ from torch import Tensor
 
 from newsrec.encoders.history import after_last_read
 from newsrec.encoders.scorer import HistoryScorer
-from newsrec.encoders.slate_value import BestSlateScorer
 from newsrec.policy import Policy
 from newsrec.transitions import Candidates, State
 
@@ -66,18 +66,6 @@ def read_attributions(
     return found.masked_fill(~state.history_mask, 0.0)
 
 
-def explained(policy: HistoryScorer, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
-    """[B, C]: the score that is explained, as a function of the reader's vector [B, W] that has a gradient.
-
-    That of best slates, ``P(click) w``, is the one that is served. Of all other policies it is the score of clicks,
-    from which an actor departs as it has learnt to.
-    """
-    if isinstance(policy, BestSlateScorer):
-        probability = policy.click_logits(reader, context, candidates).sigmoid()  # [B, C]
-        return probability * policy.worth(reader, context, candidates) / policy.spread
-    return policy.rank(reader, context, candidates)
-
-
 def select(candidates: Candidates, at: Tensor) -> Candidates:
     """[B, 1]: of each row the candidate ``at`` [B]."""
     rows = torch.arange(len(at))
@@ -109,7 +97,7 @@ def _integrated_gradients(policy: HistoryScorer, state: State, article: Candidat
     def score(reads: Tensor, *inputs: Tensor) -> Tensor:
         told, offered = State(*inputs[: len(state)]), Candidates(*inputs[len(state) :])
         reader = after_last_read(policy.outputs(reads, told), told.history_mask)  # [B, W]
-        return explained(policy, reader, told.context, offered).squeeze(1)  # [B]
+        return policy.served(reader, told.context, offered).squeeze(1)  # [B]
 
     found = torch.zeros(state.history_mask.shape)
     rows = state.history_mask.any(1).nonzero().squeeze(1)  # those that do not add up yet

@@ -101,14 +101,15 @@ class ActorCriticPolicy(SlateValueScorer):
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("scale", torch.ones(len(ACTIVITY) + 1))
 
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32, the actor's logits."""
-        return self.act(self.reader(state), state.context, candidates)[0]
+    def served(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C], the actor's logits, as in ``HistoryScorer``."""
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        return self.rank(reader, context, candidates, offered) + self.preference(reader, context, offered, candidates)
 
     def act(
         self, reader: Tensor, context: Tensor, candidates: Candidates, offered: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Logits of the actor and of the click policy [B, C]; the preference does not shape the vectors.
+        """Logits of the actor (``served``) and of the click policy [B, C]; the preference does not shape the vectors.
 
         ``offered`` as in ``rank``.
         """

@@ -44,7 +44,7 @@ from newsrec.rl.objectives import (
     slate_log_probability,
     temporal_difference_target,
 )
-from newsrec.transitions import CONTEXT_DIM, Candidates, State, Transitions, clicked, shown
+from newsrec.transitions import CONTEXT_DIM, Candidates, Transitions, clicked, shown
 
 QUANTILES = 20
 """Of the return, in each state."""
@@ -162,13 +162,15 @@ class DecisionTransformerPolicy(HistoryScorer):
         self.prompted = PromptHead(config.network.width)
         self.returns = ReturnQuantiles(config.network.width)
 
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32."""
-        prompt = torch.full((len(state.context),), self.config.prompt)
-        return self.logits(self.reader(state), state.context, prompt, candidates)
+    def served(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C] as in ``HistoryScorer``."""
+        prompt = torch.full((len(context),), self.config.prompt)
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        added = mask_scores(self.prompted(reader, context, prompt, offered, candidates), candidates)
+        return self.rank(reader, context, candidates, offered) + added
 
     def logits(self, reader: Tensor, context: Tensor, prompt: Tensor, candidates: Candidates) -> Tensor:
-        """[B, C] from reader vectors [B, W] and ``prompt`` [B]; their gradient ends in ``prompted``."""
+        """[B, C]: ``served`` under ``prompt`` [B], whose gradient ends in ``prompted``."""
         with torch.no_grad():
             offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
             clicks = self.rank(reader, context, candidates, offered)

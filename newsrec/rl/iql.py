@@ -44,7 +44,7 @@ from newsrec.rl.objectives import (
     slate_log_probability,
     temporal_difference_target,
 )
-from newsrec.transitions import Candidates, State, Transitions, clicked, shown
+from newsrec.transitions import Candidates, Transitions, clicked, shown
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,13 @@ class IQLPolicy(SlateValueScorer):
         self.best = StateHead(config.network.width)
         self.actor = CandidateHead(config.network.width)
 
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32."""
-        return self.logits(self.reader(state), state.context, candidates)
+    def served(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
+        """[B, C] as in ``HistoryScorer``."""
+        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
+        return self.rank(reader, context, candidates, offered) + self.actor(reader, context, offered, candidates)
 
     def logits(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
-        """[B, C] from reader vectors [B, W]; their gradient ends in ``actor``."""
+        """[B, C]: ``served``, whose gradient ends in ``actor``."""
         with torch.no_grad():
             offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
             clicks = self.rank(reader, context, candidates, offered)
