@@ -1,10 +1,12 @@
 """``python -m benchmarks.explanation``: whether explanations find what truly drove clicks.
 
 A click policy (the transformer) learns from a simulated log whose causes are recorded; its explanations of clicks that
-it was not trained on are judged beside references that ask no policy. The full run takes about three minutes of CPU
-time, ``--quick`` seconds, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``.
+it was not trained on are judged beside references that ask no policy. Each world has a log and a training of its own;
+the clicks of a family's worlds are judged together. The full run takes about five minutes of CPU time, ``--quick``
+seconds, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,8 +32,8 @@ from newsrec.simulator.rollout import play
 from newsrec.simulator.world import World
 from newsrec.training import RunConfig, TrainingConfig, train
 
-SEEDS = [41, 42]
-"""Of the worlds, one a family of responses."""
+SEEDS = [41, 42, 43, 44, 45, 46]
+"""Of worlds and trainings; the families of responses take turns."""
 FAMILIES: tuple[Literal["utility", "cascade"], ...] = ("utility", "cascade")
 EXPLAINED = ("integrated_gradients", "rollout")
 BEATEN = ("latest_on_topic", "recency", "random")
@@ -42,23 +44,27 @@ JUDGE = JudgeConfig()
 class Size:
     """How much is simulated and learnt."""
 
+    worlds: int = 3
+    """Of each family."""
     readers: int = 600
+    """In each world."""
     days: int = 14
     epochs: int = 10
     """At most."""
     judge: JudgeConfig = JUDGE
 
 
-FULL, QUICK = Size(), Size(readers=120, days=6, epochs=1, judge=JudgeConfig(steps=2))
+FULL, QUICK = Size(), Size(worlds=1, readers=120, days=6, epochs=1, judge=JudgeConfig(steps=2))
 
 
 def protocol(size: Size) -> str:
     return (
-        f"{size.readers} readers, {size.days} days of random slates, a world for each family; transformer, "
-        f"{size.epochs} epochs at most on the first 70 % of decisions; judged on clicks of the last 20 % that have "
-        f"{size.judge.min_reads} known reads and a largest cause of {size.judge.min_weight} log odds: is it among the "
-        f"first {size.judge.k} reads, and how far does the score fall, in standard deviations of candidates, while "
-        f"reads are deleted in {size.judge.steps} steps; differences are paired, intervals by reader."
+        f"{size.worlds} worlds of each family, each of {size.readers} readers and {size.days} days of random slates, "
+        f"with a transformer of its own, {size.epochs} epochs at most on the first 70 % of decisions; judged on clicks "
+        f"of the last 20 % that have {size.judge.min_reads} known reads and a largest cause of {size.judge.min_weight} "
+        f"log odds: is it among the first {size.judge.k} reads, and how far does the score fall, in standard "
+        f"deviations of candidates, while reads are deleted in {size.judge.steps} steps; differences are paired, "
+        "intervals by reader, over the clicks of all worlds of a family."
     )
 
 
@@ -75,26 +81,47 @@ def measure(size: Size) -> Part:
     torch.set_num_threads(1)
     figures: dict[str, Any] = {}
     bars: list[Bar] = []
-    for family, seed in zip(FAMILIES, SEEDS, strict=True):
-        config = SimulationConfig(readers=size.readers, days=size.days, seed=seed, response_family=family)
-        log, causes = recorded(config)
-        training = TrainingConfig(epochs=size.epochs)
-        decisions = dataset.from_log(log)
-        run = RunConfig(policy="transformer", training=training)
-        trained = train(decisions, run, Console(stderr=True).print)
-        decisions = decisions.numbered_by(trained.catalogue)
-        caused = caused_clicks(causes, decisions, requests(log))
-        _, _, test = time_split(decisions.time, training.validation, training.test)
-        caused = caused.take(np.isin(caused.row, test))
-        found = judge(trained.policy, decisions, caused, METHODS, np.random.default_rng(seed), size.judge)  # type: ignore[arg-type]
-        figures[family] = _figures(found, len(caused.row))
+    for turn, family in enumerate(FAMILIES):
+        worlds = []
+        for seed in SEEDS[turn :: len(FAMILIES)][: size.worlds]:
+            config = SimulationConfig(readers=size.readers, days=size.days, seed=seed, response_family=family)
+            worlds.append(judged_world(size, config))
+        found = together([world for world, _ in worlds])
+        figures[family] = {"clicks": sum(clicks for _, clicks in worlds)} | _figures(found)
+        figures[family]["worlds"] = [_of_world(world) for world, _ in worlds]
         bars += _bars(found, family)
     return Part({"explanation": figures}, bars)
 
 
-def _figures(found: Judged, clicks: int) -> dict[str, Any]:
+def judged_world(size: Size, config: SimulationConfig) -> tuple[Judged, int]:
+    """Explanations of a policy trained in the world ``config``, and of how many clicks those that can be judged are."""
+    log, causes = recorded(config)
+    training = TrainingConfig(epochs=size.epochs)
+    decisions = dataset.from_log(log)
+    run = RunConfig(policy="transformer", seed=config.seed, training=training)
+    trained = train(decisions, run, Console(stderr=True).print)
+    decisions = decisions.numbered_by(trained.catalogue)
+    caused = caused_clicks(causes, decisions, requests(log))
+    _, _, test = time_split(decisions.time, training.validation, training.test)
+    caused = caused.take(np.isin(caused.row, test))
+    policy, luck = trained.policy, np.random.default_rng(config.seed)
+    return judge(policy, decisions, caused, METHODS, luck, size.judge), len(caused.row)  # type: ignore[arg-type]
+
+
+def together(worlds: Sequence[Judged]) -> Judged:
+    """The clicks of ``worlds`` as those of one; their readers are different people."""
+    number = np.repeat(np.arange(len(worlds)), [len(world.reader) for world in worlds])
+    reader = np.concatenate([world.reader for world in worlds])
+    _, person = np.unique(np.stack([number, reader]), axis=1, return_inverse=True)
+    recall, fall = (
+        {by: np.concatenate([getattr(world, figure)[by] for world in worlds]) for by in (*METHODS, *REFERENCES)}
+        for figure in ("recall", "fall")
+    )
+    return Judged(person.ravel(), np.concatenate([world.reads for world in worlds]), recall, fall)
+
+
+def _figures(found: Judged) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "clicks": clicks,
         "judged": len(found.reader),
         "readers": len(np.unique(found.reader)),
         "reads": float(found.reads.mean()),
@@ -105,6 +132,12 @@ def _figures(found: Judged, clicks: int) -> dict[str, Any]:
             by: found.over(figure, by, "content_similarity", np.random.default_rng(0)) for by in METHODS
         }
     return told
+
+
+def _of_world(found: Judged) -> dict[str, Any]:
+    """Means alone: how far worlds and trainings differ."""
+    means = {name: {by: values.mean() for by, values in getattr(found, name).items()} for name in ("recall", "fall")}
+    return {"judged": len(found.reader)} | means
 
 
 def _bars(found: Judged, family: str) -> list[Bar]:

@@ -23,6 +23,7 @@ def test_a_quick_run_judges_every_method_in_both_families(tmp_path: Path) -> Non
     for found in read["figures"]["explanation"].values():
         assert 0 < found["judged"] < found["clicks"]
         assert set(found["recall"]) == set(found["fall"]) == {*METHODS, *REFERENCES}
+        assert [world["judged"] for world in found["worlds"]] == [found["judged"]]
     assert len({bar["name"] for bar in read["bars"]}) == 24
 
 
@@ -36,3 +37,19 @@ def test_only_a_difference_that_is_certain_meets_its_bar() -> None:
     assert len(met) == 12
     for name, yes in met.items():
         assert yes == ("over latest_on_topic" not in name), name
+
+
+def test_clicks_of_several_worlds_are_those_of_different_readers() -> None:
+    """Readers are numbered anew in each world: the two clicks of reader 4 here are no cluster with the one there."""
+    names = (*METHODS, *REFERENCES)
+    one = Judged(
+        np.array([4, 4, 7]), np.array([9, 8, 7]), dict.fromkeys(names, np.ones(3)), dict.fromkeys(names, np.zeros(3))
+    )
+    other = Judged(np.array([4]), np.array([6]), dict.fromkeys(names, np.zeros(1)), dict.fromkeys(names, np.ones(1)))
+    found = explanation.together([one, other])
+    assert found.reader[0] == found.reader[1]
+    assert len(set(found.reader.tolist())) == 3
+    assert found.reads.tolist() == [9, 8, 7, 6]
+    assert all(
+        found.recall[name].tolist() == [1, 1, 1, 0] and found.fall[name].tolist() == [0, 0, 0, 1] for name in names
+    )
