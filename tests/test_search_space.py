@@ -1,6 +1,7 @@
 """What a space may hold, and that each policy has one."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,18 @@ def test_every_space_fits_the_run_of_its_policy_and_nobody_has_more_to_choose_th
         run = config.load(RunConfig, ROOT / "configs" / path.name)
         assert run.policy in REGISTRY
         sizes[path.stem] = len(read_space(path, run))
-    assert len(sizes) >= 9
-    assert max(sizes.values()) <= 5
+    assert set(sizes) == set(REGISTRY)
+    assert sizes.pop("popularity") == 3, "of a handful of weights"
+    assert max(sizes.values()) <= 7
     assert max(sizes.values()) - min(sizes.values()) <= 2
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "value_learning_rate", "continuation", "return_weight"])
+def test_what_decides_over_values_is_searched_wherever_a_policy_has_it(key: str) -> None:
+    having = {name for name, entry in REGISTRY.items() if any(field.name == key for field in fields(entry.config))}
+    searching = {path.stem for path in SPACES if f"model.{key}" in read_space(path, RunConfig(path.stem))}
+    assert len(having) >= 4
+    assert searching == having
 
 
 def test_a_space_reads_bounds_scales_and_choices(tmp_path: Path) -> None:
