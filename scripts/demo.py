@@ -134,9 +134,7 @@ def train(data: str, timezone: str, root: Path) -> RunResult:
 
 def tour(servers: Servers, release: releases.Release, store: Path) -> None:
     """The two readers of the log who came last, and a new one, ask, read and ask again."""
-    titles = {
-        row["article_id"]: row["title"] for row in artifact.load(release.directory).catalogue.articles.to_pylist()
-    }
+    titles = {row["article_id"]: row["title"] for row in artifact.load(release.control).catalogue.articles.to_pylist()}
     (offline,) = store.glob("offline/reader*.parquet")
     seen = pq.read_table(offline, columns=["user_id", "event_timestamp"]).sort_by([("event_timestamp", "descending")])
     known = list(dict.fromkeys(seen["user_id"].to_pylist()))[:2]

@@ -16,6 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from newsrec.artifact import Artifact
+    from newsrec.mixture import Mixture
     from serving.backends import Backends
 
 HOST = "127.0.0.1"
@@ -46,7 +47,9 @@ Method = Literal["epsilon", "plackett_luce", "greedy"]
 
 @app.command()
 def predictor(
-    artifact: Annotated[Path, typer.Option(help="An artefact, or a releases folder: its current release is served.")],
+    artifact: Annotated[
+        Path, typer.Option(help="An artefact, a mixture, or a releases folder: its current is served.")
+    ],
     store: Store = STORE,
     event_log: EventLog = EVENT_LOG,
     host: Host = HOST,
@@ -69,6 +72,7 @@ def predictor(
 
     from newsrec.artifact import InvalidArtifact
     from newsrec.config import from_mapping
+    from serving.arms import Arms
     from serving.live_articles import LiveArticles, Refresher
     from serving.predictor import Predictor
     from serving.recommend import ServingConfig
@@ -79,7 +83,8 @@ def predictor(
     with _one_sentence(InvalidArtifact):
         config = from_mapping(ServingConfig, options | {"shelf_life_hours": shelf_life_hours}, "options")
         released, backends = _released(artifact), _connect(store, event_log, reader_key_file)
-        live = LiveArticles(released.catalogue, backends)
+        arms = Arms(released)
+        live = LiveArticles([arm.artifact.catalogue for arm in arms.all], backends)
         model = Predictor(model_name, released, backends, live, config, log_slates)
     refresher = Refresher(live, refresh_seconds)
     refresher.start()
@@ -87,7 +92,7 @@ def predictor(
     gc.collect()
     gc.freeze()  # a full collection over the imported libraries would hold a request up for 200 ms
     where = f"http://{host}:{listening.getsockname()[1]}/v1/models/{model_name}:predict"
-    log.info("%s %s, %d articles, at %s", released.name, released.version, len(live.shelf.catalogue.ids) - 1, where)
+    log.info("%s, %d articles, at %s", arms, len(live.shelves[0].catalogue.ids) - 1, where)
     Server(listening, grpc_port).start([model])
     refresher.stop()
     backends.database.close()
@@ -163,12 +168,12 @@ def _connect(store: Path, event_log: str, key_file: Path | None) -> "Backends":
     return backends
 
 
-def _released(directory: Path) -> "Artifact":
-    """The artefact in ``directory``, or the current release of a releases folder."""
-    from newsrec import artifact, releases
+def _released(directory: Path) -> "Artifact | Mixture":
+    """What is in ``directory``: an artefact, a mixture, or the current release of a releases folder."""
+    from newsrec import releases
 
     release = releases.current(directory)
-    return artifact.load(directory if release is None else release.directory)
+    return releases.load(directory if release is None else release.directory)
 
 
 def _clock() -> int:

@@ -2,14 +2,16 @@
 
 The event log holds the catalogue. The artefact's articles, which are its state at training, are added to the log where
 it lacks them: so every article that is ever recommended can be withdrawn, and stands in the log that the next training
-reads.
+reads. Where several policies serve, all of them choose from the same articles and counts of the same moment.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 from prometheus_client import Counter
 
 from feature_repo.store import FeatureStoreError
@@ -28,39 +30,55 @@ log = logging.getLogger(__name__)
 
 
 class LiveArticles:
-    """``shelf`` is the state to serve from: replaced whole, never changed in place."""
+    """``shelves`` is the state to serve from, one for each of ``catalogues``: replaced whole, never changed in place.
 
-    def __init__(self, catalogue: Catalogue, backends: Backends) -> None:
-        self.shelf = without_counts(catalogue)
+    All shelves hold the same articles, each in the rows of its catalogue and new ones after these. Of an article that
+    only catalogues know the last one's form is taken.
+    """
+
+    def __init__(self, catalogues: Sequence[Catalogue], backends: Backends) -> None:
+        self.shelves = tuple(without_counts(catalogue) for catalogue in catalogues)
         self._database, self._store = backends.database, backends.store
         self._stamp: int | None = None
         known = set(self._database.articles()[0]["article_id"].to_pylist())
-        missing = [row for row in catalogue.articles.to_pylist() if row["article_id"] not in known]
+        rows = {row["article_id"]: row for catalogue in catalogues for row in catalogue.articles.to_pylist()}
+        missing = [row for article, row in rows.items() if article not in known]
         self._database.upsert_articles(missing, backends.clock())
         self.poll()
         self.count()
 
     def poll(self) -> int:
-        """How many articles changed in the event log since the last call; all of them are on the shelf now."""
+        """How many articles changed in the event log since the last call; all of them are on the shelves now."""
         changed, stamp = self._database.articles(self._stamp)
         if changed.num_rows:
-            shelf, catalogue = self.shelf, self.shelf.catalogue.updated(changed)
-            more = len(catalogue.ids) - len(shelf.as_of)
-            counts, as_of = np.pad(shelf.counts, ((0, more), (0, 0))), np.pad(shelf.as_of, (0, more))
-            self.shelf = Shelf(catalogue, counts, as_of, str(stamp)).warmed()
+            self.shelves = tuple(_changed(shelf, changed, str(stamp)) for shelf in self.shelves)
         self._stamp = stamp
         return changed.num_rows
 
     def count(self) -> None:
         """Read the counts of all articles again from the feature store; an article that it lacks has none."""
-        shelf, ids = self.shelf, self.shelf.catalogue.ids
-        fresh = without_counts(shelf.catalogue)
+        ids, counts, as_of = self.shelves[0].catalogue.ids, {}, {}
         for start in range(1, len(ids), COUNT_BATCH):
-            for row, stored in enumerate(self._store.articles(ids[start : start + COUNT_BATCH]), start):
+            batch = ids[start : start + COUNT_BATCH]
+            for article, stored in zip(batch, self._store.articles(batch), strict=True):
                 if stored["as_of"] is not None:
-                    fresh.counts[row] = [stored[name] for name in POPULARITY_HALF_LIFE_HOURS]
-                    fresh.as_of[row] = stored["as_of"]
-        self.shelf = Shelf(shelf.catalogue, fresh.counts, fresh.as_of, shelf.version).warmed()
+                    counts[article] = [stored[name] for name in POPULARITY_HALF_LIFE_HOURS]
+                    as_of[article] = stored["as_of"]
+        fresh = []
+        for shelf in self.shelves:
+            counted, rows = without_counts(shelf.catalogue), shelf.catalogue.rows(list(counts))
+            if counts:
+                counted.counts[rows], counted.as_of[rows] = list(counts.values()), list(as_of.values())
+            fresh.append(Shelf(shelf.catalogue, counted.counts, counted.as_of, shelf.version).warmed())
+        self.shelves = tuple(fresh)
+
+
+def _changed(shelf: Shelf, articles: pa.Table, version: str) -> Shelf:
+    """``shelf`` with ``articles`` replaced or added, the latter with no click counted yet."""
+    catalogue = shelf.catalogue.updated(articles)
+    more = len(catalogue.ids) - len(shelf.as_of)
+    counts, as_of = np.pad(shelf.counts, ((0, more), (0, 0))), np.pad(shelf.as_of, (0, more))
+    return Shelf(catalogue, counts, as_of, version).warmed()
 
 
 class Refresher(threading.Thread):

@@ -18,6 +18,8 @@ from pydantic import ValidationError
 
 from newsrec.artifact import Artifact
 from newsrec.features import HOUR
+from newsrec.mixture import Mixture
+from serving.arms import Arm, Arms
 from serving.backends import Backends
 from serving.live_articles import LiveArticles
 from serving.online_store import EVENT_LOG_FAILURES, one_line, read_reader
@@ -27,7 +29,7 @@ from serving.schema import Instances, SlateRequest
 from serving.server import NotReady
 from serving.slate_log import SlateLog
 
-SLATES = Counter("newsrec_slates", "Slates answered", ["policy"])
+SLATES = Counter("newsrec_slates", "Slates answered; arm is empty where one policy serves everybody", ["policy", "arm"])
 COLD_SLATES = Counter("newsrec_cold_slates", "Slates for readers of whom nothing was known")
 DEGRADED_SLATES = Counter("newsrec_degraded_slates", "Slates made without the reader's features: the store was down")
 THREADS = 8
@@ -38,29 +40,30 @@ log = logging.getLogger(__name__)
 
 
 class Predictor(kserve.Model):
-    """Answers from ``artifact``, ``live`` articles and the reader's features in the online store.
+    """Answers from ``released``, ``live`` articles and the reader's features in the online store.
 
+    Of a mixture each reader gets the policy of their arm; ``live`` has a shelf for each, in the order of ``Arms.all``.
     With ``log_slates`` every decision is committed to the event log before it is answered.
     """
 
     def __init__(
         self,
         name: str,
-        artifact: Artifact,
+        released: Artifact | Mixture,
         backends: Backends,
         live: LiveArticles,
         config: ServingConfig,
         log_slates: bool = True,
     ) -> None:
         super().__init__(name)
-        self._artifact, self._backends, self._live = artifact, backends, live
+        self._released, self._arms, self._backends, self._live = released, Arms(released), backends, live
         self._config, self._slate_log = config, SlateLog(backends.database) if log_slates else None
         self._threads = ThreadPoolExecutor(THREADS, "slate")
         self.load()
 
     def load(self) -> bool:
         """Ready where the store holds the very features that the policy was trained on."""
-        found, expected = self._backends.store.feature_hash(), self._artifact.feature_hash
+        found, expected = self._backends.store.feature_hash(), self._released.feature_hash
         self.ready = found == expected
         if not self.ready:
             self._why = f"The store has features {found}, the artefact expects {expected}; serve another artefact."
@@ -74,9 +77,10 @@ class Predictor(kserve.Model):
         return True
 
     def warm_up(self) -> None:
-        """Make one slate for nobody, so that the first reader does not wait for lazy set-up; it is not logged."""
+        """Make a slate for nobody by each policy, so that no first reader waits for lazy set-up; none is logged."""
         if self.ready:
-            self._decide(SlateRequest(user_id="nobody"), "warm-up", self._backends.clock())
+            for arm in self._arms.all:
+                self._decide(SlateRequest(user_id="nobody"), "warm-up", self._backends.clock(), arm)
 
     def get_input_types(self) -> list[dict]:
         return [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}]
@@ -100,7 +104,7 @@ class Predictor(kserve.Model):
             request.id or uuid.uuid4().hex,
             self.name,
             [output],
-            self._artifact.version,
+            self._released.version,
             use_binary_outputs=request.use_binary_outputs,
             requested_outputs=request.request_outputs,
         )
@@ -114,20 +118,23 @@ class Predictor(kserve.Model):
         logged = [decision.event() for decision in decisions if decision.slate]  # an empty slate decides nothing
         if self._slate_log is not None and logged:
             self._commit(self._slate_log, logged, now)
-        SLATES.labels(self._artifact.name).inc(len(decisions))
+        for decision in decisions:
+            SLATES.labels(decision.artifact.name, decision.visit.arm or "").inc()
         COLD_SLATES.inc(sum(decision.cold for decision in decisions))
         DEGRADED_SLATES.inc(sum(decision.visit.degraded for decision in decisions))
         return [decision.answer() for decision in decisions]
 
-    def _decide(self, request: SlateRequest, request_id: str, now: int) -> Decision:
+    def _decide(self, request: SlateRequest, request_id: str, now: int, arm: Arm | None = None) -> Decision:
+        """By ``arm``, else by the reader's own."""
         user_id = self._backends.stored_id(request.user_id)
+        arm = arm or self._arms.of(user_id)
         reader = read_reader(self._backends.store, user_id)
         seed = int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed if request.seed is None else request.seed)
         visit = Visit(request, request_id, user_id, reader.features, reader.degraded, now)
         since = visit.time - int(self._config.shelf_life_hours * HOUR)
-        visit = visit._replace(read=self._read_since(user_id, since))
-        return recommend(visit, self._live.shelf, self._artifact, self._config, generator)
+        visit = visit._replace(read=self._read_since(user_id, since), experiment=arm.experiment, arm=arm.name)
+        return recommend(visit, self._live.shelves[arm.shelf], arm.artifact, self._config, generator)
 
     def _read_since(self, user_id: str, time: int) -> tuple[str, ...]:
         """What the event log knows to be read; nothing where it does not answer, the packed history bars the latest."""

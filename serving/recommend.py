@@ -77,6 +77,10 @@ class Visit(NamedTuple):
     """The clock, microseconds."""
     read: tuple[str, ...] = ()
     """Articles read within the shelf life, beside those in the packed history of ``features``."""
+    experiment: str | None = None
+    """That the reader is part of; None where one policy serves everybody."""
+    arm: str | None = None
+    """The reader's in ``experiment``."""
 
     @property
     def time(self) -> int:
@@ -129,6 +133,8 @@ class Decision(NamedTuple):
             "feature_version": self.artifact.feature_hash,
             "policy": self.artifact.name,
             "policy_version": self.artifact.version,
+            "experiment": visit.experiment,
+            "arm": visit.arm,
             "catalogue_version": self.catalogue_version,
             "candidates": self.candidates,
             "slate": self.slate,

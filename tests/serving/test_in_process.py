@@ -50,7 +50,7 @@ def both(site: Site, tmp_path: Path) -> Iterator[Both]:
     database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
     backends = Backends(open_store(tmp_path / "store"), database, KEY, clock)
     loaded = artifact.load(site.folder / "artifact")
-    live = LiveArticles(loaded.catalogue, backends)
+    live = LiveArticles([loaded.catalogue], backends)
     predictor = Predictor("newsrec", loaded, backends, live, ServingConfig())
     with TestClient(create_app(backends)) as collector:
         yield Both(predictor, live, collector, backends)

@@ -179,6 +179,7 @@ def test_the_log_row_is_what_was_answered() -> None:
         feature_hash(),
     )
     assert "degraded" not in answer
+    assert (row["experiment"], row["arm"]) == (None, None)
 
 
 def test_sessions_are_the_callers_or_half_hours_of_a_reader() -> None:
