@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.warm_python import warm_python
+
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = set(filter(None, os.environ.get("REQUIRE", "").split(",")))
 
@@ -43,6 +45,13 @@ def unavailable(what: str, reason: str) -> None:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def python() -> Iterator[Path]:
+    """A ``python`` for tests that start processes; the libraries are imported already, our own modules are not."""
+    with warm_python() as command:
+        yield command
 
 
 @pytest.fixture(scope="session")

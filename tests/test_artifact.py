@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,11 +57,13 @@ def request() -> tuple[State, Candidates]:
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_scores_after_loading_in_a_fresh_process_equal_those_before_saving(name: str, tmp_path: Path) -> None:
+def test_scores_after_loading_in_a_fresh_process_equal_those_before_saving(
+    name: str, python: Path, tmp_path: Path
+) -> None:
     before, (state, candidates) = made(name), request()
     directory = artifact.save(before, tmp_path / "model")
     safetensors.torch.save_file({**state._asdict(), **candidates._asdict()}, tmp_path / "request")
-    command = [sys.executable, "-c", SCORE, str(directory), str(tmp_path / "request"), str(tmp_path / "scores")]
+    command = [python, "-c", SCORE, str(directory), str(tmp_path / "request"), str(tmp_path / "scores")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     with torch.inference_mode():
         expected = before.policy.scores(state, candidates)

@@ -5,9 +5,8 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -410,13 +409,20 @@ database = EventDatabase(sys.argv[1])
 """
 
 
-def worker(url: str, body: str, *arguments: str) -> subprocess.Popen:
-    """A process that opens the database once it is told to (a line on its input) and then runs ``body``."""
-    command = [sys.executable, "-c", WORKER + body, url, *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+Worker = Callable[..., subprocess.Popen]
+
+
+@pytest.fixture
+def worker(python: Path) -> Worker:
+    def start(url: str, body: str, *arguments: str) -> subprocess.Popen:
+        """A process that opens the database once it is told to (a line on its input) and then runs ``body``."""
+        command = [python, "-c", WORKER + body, url, *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    return start
 
 
 def together(*processes: subprocess.Popen) -> list[str]:
@@ -429,7 +435,7 @@ def together(*processes: subprocess.Popen) -> list[str]:
     return printed
 
 
-def test_a_killed_writer_loses_nothing_that_it_acknowledged_and_leaves_no_half_batch(url: str) -> None:
+def test_a_killed_writer_loses_nothing_that_it_acknowledged_and_leaves_no_half_batch(url: str, worker: Worker) -> None:
     body = """
 for batch in range(10**6):
     name = f"{sys.argv[2]}-{batch}"
@@ -455,7 +461,7 @@ for batch in range(10**6):
             assert keys == {f"{name}-{n}" for n in range(200)}
 
 
-def test_two_processes_that_append_the_same_events_store_each_once(url: str) -> None:
+def test_two_processes_that_append_the_same_events_store_each_once(url: str, worker: Worker) -> None:
     body = """
 step = int(sys.argv[2])
 written = accepted = 0
@@ -473,7 +479,7 @@ print(written, accepted)
     assert sorted(received) == list(range(NOON, NOON + 1000))
 
 
-def test_no_event_stays_in_quarantine_when_it_races_with_its_recommendation(url: str) -> None:
+def test_no_event_stays_in_quarantine_when_it_races_with_its_recommendation(url: str, worker: Worker) -> None:
     collector = 'for n in range(80): database.append_feedback([event(f"e{n}", f"r{n}")], NOON)'
     predictor = 'for n in range(80): database.append_recommendations([recommendation(f"r{n}")], NOON)'
     together(worker(url, collector), worker(url, predictor))
@@ -512,7 +518,7 @@ def test_a_new_database_may_be_opened_by_many_at_once(url: str) -> None:
         assert list(pool.map(first_use, range(6))) == [1] * 6
 
 
-def test_processes_may_create_the_same_sqlite_file(tmp_path: Path) -> None:
+def test_processes_may_create_the_same_sqlite_file(tmp_path: Path, worker: Worker) -> None:
     """Each switches it to WAL, which SQLite's own lock timeout does not cover; 20 files, each opened in step."""
     body = """
 for n in range(20):
@@ -540,7 +546,7 @@ def test_threads_of_one_process_append_for_one_reader(database: EventDatabase) -
     assert [row["received_at"] for row in database.feedback_of("ann")] == list(range(NOON, NOON + 80))
 
 
-def test_a_poller_beside_two_writers_sees_every_article(url: str) -> None:
+def test_a_poller_beside_two_writers_sees_every_article(url: str, worker: Worker) -> None:
     body = 'for n in range(40): database.upsert_articles([article(f"{sys.argv[2]}{n}")], NOON - n)'
     writers = [worker(url, body, name) for name in "ab"]
     database = EventDatabase(url)

@@ -3,8 +3,8 @@
 import json
 import os
 import subprocess
-import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,14 +116,14 @@ def contend(store: Store, author: int) -> list[int]:
     return [t for t in (stored + 1, stored) if store.write_reader("ann", READER | {"sessions": author}, t)]
 
 
-def test_processes_share_a_store(store: Store) -> None:
+def test_processes_share_a_store(store: Store, python: Path) -> None:
     """A second process, in another timezone, claims the same moments: each is given once, and none is lost to a lock.
 
     A store that compares first and writes afterwards gives one moment to both.
     """
     assert store.write_reader("ann", READER, START)
     environment = os.environ | {"TZ": "Asia/Seoul", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", RIVAL, str(store.root)]
+    command = [python, "-c", RIVAL, str(store.root)]
     won, met = [START], 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as rival:
         assert rival.stdout is not None
