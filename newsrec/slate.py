@@ -13,6 +13,8 @@ from torch import Tensor
 
 _LEAST_LUCK = 2.0**-60
 """What a luck of 0 counts as: no noise is infinite."""
+_LEAST_ODDS = 1e-200
+"""Below, odds against the best article have lost their digits: what is left is compared anew."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,38 @@ def propensities(scores: Tensor, chosen: Tensor, mask: Tensor, config: SlateConf
     if config.method == "plackett_luce":
         return _plackett_luce(scores.double() / config.temperature, chosen, mask)
     return _epsilon_greedy(scores.double(), chosen, mask, config.epsilon if config.method == "epsilon" else 0.0)
+
+
+def placements(scores: Tensor, chosen: Tensor, config: SlateConfig) -> Tensor:
+    """[K, B, C] float64: the probability that ``config`` puts each candidate at a place, given what stands above it.
+
+    ``chosen`` [B, K] as in ``Slate``, without a mask: once nothing is left, all of a row is 0.
+    """
+    left = scores.double() / (config.temperature if config.method == "plackett_luce" else 1.0)  # [B, C]
+    epsilon = config.epsilon if config.method == "epsilon" else 0.0
+    found = torch.zeros(chosen.shape[1], *left.shape, dtype=torch.float64, device=left.device)
+    weight = _odds(left)
+    for place, taken in enumerate(chosen.split(1, 1)):  # [B, 1]
+        if config.method == "plackett_luce":
+            total = weight.sum(1, keepdim=True)
+            if (total < _LEAST_ODDS).any():
+                weight = _odds(left)
+                total = weight.sum(1, keepdim=True)
+            torch.div(weight, total.clamp(min=_LEAST_ODDS), out=found[place])
+            weight.scatter_(1, taken, 0.0)
+        else:
+            possible = left.isfinite()
+            torch.div(possible.double() * epsilon, possible.sum(1, keepdim=True).clamp(min=1), out=found[place])
+            best = left.argmax(1, keepdim=True)  # of equal ones the first, as in ``_ranking``
+            found[place].scatter_add_(1, best, possible.any(1, keepdim=True).double() * (1.0 - epsilon))
+        left = left.scatter(1, taken, -torch.inf)
+    return found
+
+
+def _odds(left: Tensor) -> Tensor:
+    """[B, C] exp of logits, the largest of a row as 1; 0 for minus infinity."""
+    most = left.amax(1, keepdim=True)
+    return (left - torch.where(most.isfinite(), most, 0.0)).exp()
 
 
 def _epsilon_greedy(scores: Tensor, chosen: Tensor, mask: Tensor, epsilon: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from newsrec.slate import SlateConfig, draw, propensities, uniform
+from newsrec.slate import SlateConfig, draw, placements, propensities, uniform
 
 GREEDY = SlateConfig("greedy")
 EPSILON = SlateConfig("epsilon", epsilon=0.3)
@@ -230,3 +230,25 @@ def test_scores_that_are_no_numbers_are_refused(config: SlateConfig, bad: float)
 def test_impossible_settings_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SlateConfig(**change)
+
+
+@pytest.mark.parametrize("config", METHODS)
+def test_placements_are_the_propensities_of_all_candidates(config: SlateConfig) -> None:
+    scores = torch.randn(5, 7, generator=torch.Generator().manual_seed(1))
+    scores[:, 2], scores[0, 3:] = -torch.inf, -torch.inf
+    chosen = draw(scores, 4, config, torch.Generator().manual_seed(2)).chosen
+    found = placements(scores, chosen, config)  # [K, B, C]
+    for place in range(4):
+        for article in range(7):
+            instead = torch.cat([chosen[:, :place], torch.full((5, 1), article)], 1)[1:]
+            shown = torch.ones_like(instead, dtype=torch.bool)
+            expected = propensities(scores[1:], instead, shown, config)[:, place]
+            np.testing.assert_allclose(found[place, 1:, article], expected, rtol=1e-9, atol=1e-15)
+    assert found[:, 0].sum(1).tolist() == pytest.approx([1.0, 1.0, 0.0, 0.0])  # two candidates
+
+
+def test_placements_of_one_article_that_outshines_all_others_keep_their_digits() -> None:
+    sharp = SlateConfig("plackett_luce", temperature=1e-3)
+    scores = torch.tensor([[3.0, 1.0, 0.999, 0.0]])
+    found = placements(scores, torch.tensor([[0, 1]]), sharp)[1, 0]
+    assert found[1] == pytest.approx(1 / (1 + np.exp(-1.0)), rel=1e-3)
