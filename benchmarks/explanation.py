@@ -3,13 +3,15 @@
 A click policy (the transformer) learns from a simulated log whose causes are recorded; its explanations of clicks that
 it was not trained on are judged beside references that ask no policy. Each world has a log and a training of its own;
 the clicks of a family's worlds are judged together. The full run takes about five minutes of CPU time, ``--quick``
-seconds, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``.
+seconds, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``. With ``--folder``
+worlds that are done stay there, and the same command goes on with the next one.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,15 +23,17 @@ from rich.table import Table
 from benchmarks import running
 from benchmarks.results import Bar, Part, Results, machine, versions
 from newsrec import dataset
+from newsrec.config import digest
 from newsrec.decisions import time_split
 from newsrec.encoders.text import embed_articles
 from newsrec.evaluation.explanation import METHODS
 from newsrec.evaluation.explanation_judge import REFERENCES, Judged, judge
 from newsrec.evaluation.explanation_quality import JudgeConfig, caused_clicks, requests
 from newsrec.events import EventLog
+from newsrec.files import write_whole
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.rollout import play
-from newsrec.simulator.world import World
+from newsrec.simulator.world import World as Simulated
 from newsrec.training import RunConfig, TrainingConfig, train
 
 SEEDS = [41, 42, 43, 44, 45, 46]
@@ -57,6 +61,15 @@ class Size:
 FULL, QUICK = Size(), Size(worlds=1, readers=120, days=6, epochs=1, judge=JudgeConfig(steps=2))
 
 
+class World(NamedTuple):
+    """What was found in one world."""
+
+    clicks: int
+    """That the policy was not trained on."""
+    judged: Judged
+    """Those of them in which there is something to find."""
+
+
 def protocol(size: Size) -> str:
     return (
         f"{size.worlds} worlds of each family, each of {size.readers} readers and {size.days} days of random slates, "
@@ -70,31 +83,43 @@ def protocol(size: Size) -> str:
 
 def recorded(config: SimulationConfig) -> tuple[EventLog, pa.Table]:
     """A log of random slates, and the causes of its clicks."""
-    world = World(config, record_causes=True)
+    world = Simulated(config, record_causes=True)
     articles = embed_articles(world.newsroom.table)
     recommendations, feedback = (pa.concat_tables(days) for days in zip(*play(world, articles), strict=True))
     assert world.causes is not None
     return EventLog(articles, recommendations, feedback), world.causes.clicks()
 
 
-def measure(size: Size) -> Part:
+def measure(size: Size, folder: Path | None = None) -> Part:
     torch.set_num_threads(1)
+    found: dict[str, list[World]] = {family: [] for family in FAMILIES}
+    for turn, seed in enumerate(SEEDS[: size.worlds * len(FAMILIES)]):
+        family = FAMILIES[turn % len(FAMILIES)]
+        config = SimulationConfig(readers=size.readers, days=size.days, seed=seed, response_family=family)
+        found[family].append(_done(folder, size, config) if folder else judged_world(size, config))
     figures: dict[str, Any] = {}
     bars: list[Bar] = []
-    for turn, family in enumerate(FAMILIES):
-        worlds = []
-        for seed in SEEDS[turn :: len(FAMILIES)][: size.worlds]:
-            config = SimulationConfig(readers=size.readers, days=size.days, seed=seed, response_family=family)
-            worlds.append(judged_world(size, config))
-        found = together([world for world, _ in worlds])
-        figures[family] = {"clicks": sum(clicks for _, clicks in worlds)} | _figures(found)
-        figures[family]["worlds"] = [_of_world(world) for world, _ in worlds]
-        bars += _bars(found, family)
+    for name, worlds in found.items():
+        whole = together([world.judged for world in worlds])
+        figures[name] = {"clicks": sum(world.clicks for world in worlds)} | _figures(whole)
+        figures[name]["worlds"] = [_of_world(world.judged) for world in worlds]
+        bars += _bars(whole, name)
     return Part({"explanation": figures}, bars)
 
 
-def judged_world(size: Size, config: SimulationConfig) -> tuple[Judged, int]:
-    """Explanations of a policy trained in the world ``config``, and of how many clicks those that can be judged are."""
+def _done(folder: Path, size: Size, config: SimulationConfig) -> World:
+    """``judged_world``, kept in ``folder`` and read from there where it is done."""
+    kept = folder / f"{config.response_family}_{config.seed}_{digest(size.epochs, size.judge, config)}.json"
+    if not kept.exists():
+        made = judged_world(size, config)
+        write_whole(kept, json.dumps([made.clicks, *made.judged], default=np.ndarray.tolist))
+    clicks, reader, reads, recall, fall = json.loads(kept.read_text(encoding="utf-8"))
+    arrays = ({by: np.array(values, float) for by, values in figure.items()} for figure in (recall, fall))
+    return World(clicks, Judged(np.array(reader, np.int64), np.array(reads, np.int64), *arrays))
+
+
+def judged_world(size: Size, config: SimulationConfig) -> World:
+    """Explanations of a policy that is trained in the world ``config``."""
     log, causes = recorded(config)
     training = TrainingConfig(epochs=size.epochs)
     decisions = dataset.from_log(log)
@@ -105,7 +130,7 @@ def judged_world(size: Size, config: SimulationConfig) -> tuple[Judged, int]:
     _, _, test = time_split(decisions.time, training.validation, training.test)
     caused = caused.take(np.isin(caused.row, test))
     policy, luck = trained.policy, np.random.default_rng(config.seed)
-    return judge(policy, decisions, caused, METHODS, luck, size.judge), len(caused.row)  # type: ignore[arg-type]
+    return World(len(caused.row), judge(policy, decisions, caused, METHODS, luck, size.judge))  # type: ignore[arg-type]
 
 
 def together(worlds: Sequence[Judged]) -> Judged:
@@ -163,11 +188,12 @@ def figures_table(figures: dict[str, Any]) -> Table:
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Seconds, to see that it runs.")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick run.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where worlds that are done stay.")] = None,
 ) -> None:
     """Judge explanations by the simulator's recorded causes."""
     size = QUICK if quick else FULL
     begun = machine()
-    found = measure(size)
+    found = measure(size, folder)
     results = Results(
         command=running.command("explanation"),
         protocol={"explanation": protocol(size)},
