@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,20 +15,24 @@ from newsrec.evaluation.off_policy import contextual, slate
 from tests.conftest import ROOT
 
 
-def test_a_quick_run_writes_every_part(tmp_path: Path) -> None:
+def test_a_quick_run_writes_every_part(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "off_policy.json"
-    command = [sys.executable, "-m", "benchmarks.off_policy", "--quick", "--out", str(out)]
+    command = [python, "-m", "benchmarks.off_policy", "--quick", "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     read = json.loads(out.read_text())
-    assert {"efficiency", "assumptions", "open_bandit", "speed"} == set(read["figures"]) == set(read["protocol"])
+    assert (
+        {"efficiency", "assumptions", "open_bandit", "policies", "speed"}
+        == set(read["figures"])
+        == set(read["protocol"])
+    )
     names = [bar["name"] for bar in read["bars"]]
     assert len(set(names)) == len(names) > 20
     assert read["figures"]["speed"]["intervals"] == 14
 
 
-def test_an_unknown_part_is_refused_by_name() -> None:
-    command = [sys.executable, "-m", "benchmarks.off_policy", "--only", "magic"]
+def test_an_unknown_part_is_refused_by_name(python: Path) -> None:
+    command = [python, "-m", "benchmarks.off_policy", "--only", "magic"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "magic" in done.stderr

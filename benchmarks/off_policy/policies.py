@@ -1,0 +1,242 @@
+"""Trained policies and their mixtures, judged from another policy's log of one week, and played in the next.
+
+The setting was chosen once, from the weights in a small newsroom of another seed and before any estimate was compared
+with a truth: slates of three of the 30 newest articles; an incumbent, popularity, as undecided as a uniform draw from
+80 % of them, others from half. Weights of factors, transformer and policy gradient had mean squares of 3.0, 17 and 1.8
+there (from a third: 6.1, 74 and 3.9), with which some 6,000 readers tell a difference of 0.02 clicks.
+
+A mixture draws for each slate which of two policies makes it. Its propensities are those of the mixture, in which the
+articles above tell who it was: other weights than those of its parts, and smaller ones.
+
+Scored are contrasts to the incumbent, in clicks a decision, by ``agreement``. The default is that of docs/off_policy.md
+for slates with a model. A constant has to fail each bar. Where ``NEWSREC_POLICIES`` names a folder, the figures of
+finished seeds are kept there and not measured again.
+"""
+
+import json
+import os
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.off_policy import counterfactual
+from benchmarks.off_policy.agreement import agreement, contrast
+from benchmarks.off_policy.counterfactual import Under
+from benchmarks.off_policy.newsroom import DRAWN, Component, Contender, Mixed, Newsroom, trained, unknown
+from benchmarks.results import Bar, Part
+from newsrec import dataset
+from newsrec.config import digest
+from newsrec.evaluation.off_policy import slate
+from newsrec.evaluation.off_policy.diagnostics import Evidence, EvidenceConfig, judge
+from newsrec.evaluation.off_policy.slope import Choice, slope
+from newsrec.evaluation.off_policy.terms import mean
+from newsrec.files import write_whole
+from newsrec.simulator.rollout import Actor
+
+SEEDS = [81, 82, 83]
+SMALL: dict[str, Any] = {"width": 32, "layers": 1}
+NETWORK = {"network": SMALL}
+INCUMBENT = Contender("incumbent", "popularity", {"epochs": 2}, {})
+OTHERS, OWN = 0.5, 0.8
+"""How undecided policies are: those in question, and the incumbent."""
+CONTENDERS = (
+    Contender("factors", "matrix_factorization", {"epochs": 6}, {}),
+    Contender("factors, one epoch", "matrix_factorization", {"epochs": 1}, {}),
+    Contender("factors of 8 numbers", "matrix_factorization", {"epochs": 6}, {"width": 8}),
+    Contender("factors, a tenth of the log", "matrix_factorization", {"epochs": 6, "test": 0.8}, {}),
+    Contender("popularity, a tenth of the log", "popularity", {"epochs": 2, "test": 0.8}, {}),
+    Contender("transformer", "transformer", {"epochs": 3}, SMALL),
+    Contender("transformer, another seed", "transformer", {"epochs": 3}, SMALL, seed=1),
+    Contender("dwell", "dwell", {"epochs": 3}, NETWORK),
+    Contender("return", "return", {"epochs": 3}, NETWORK),
+    Contender("diverse", "diverse", {"epochs": 3}, NETWORK),
+    Contender("dqn", "dqn", {"epochs": 2}, NETWORK),
+    Contender("iql", "iql", {"epochs": 2}, NETWORK),
+    Contender("policy gradient", "policy_gradient", {"epochs": 2}, NETWORK),
+    Contender("imitation", "imitation", {"epochs": 2}, NETWORK),
+    Contender("actor critic", "actor_critic", {"epochs": 2}, NETWORK),
+)
+MIXTURES = tuple((n, None if n % 2 else (n + 7) % 15, (0.25, 0.5, 0.75)[n % 3]) for n in range(15))
+"""A contender, another one (None: the incumbent), and the share of the first."""
+DEFAULT, CONSTANT = "cascade-DR", "a constant"
+LEAST_EXPLAINED, LEAST_SPEARMAN, MOST_LOST, MOST_REFUSED = 0.8, 0.9, 0.05, 0.2
+FEW = 8
+
+
+@dataclass(frozen=True)
+class Size:
+    """Readers of the three weeks, resamples, and what the evidence asks for."""
+
+    taught: int = 1_000
+    logged: int = 6_000
+    played: int = 800
+    seeds: int = 3
+    contenders: int = 15
+    draws: int = 300
+    half_width: float = 0.02
+    """Clicks a decision: about a twentieth of what a slate gets."""
+
+
+FULL, QUICK = Size(), Size(taught=100, logged=100, played=20, seeds=1, contenders=2, draws=50, half_width=0.5)
+
+
+def protocol(size: Size) -> str:
+    mixtures = len(judged(size.contenders)) - size.contenders
+    return (
+        f"{size.contenders} policies trained on a week of uniform slates to {size.taught:,} readers, and "
+        f"{mixtures} mixtures; the log of popularity for {size.logged:,} other readers in the next week, slates "
+        f"of 3 from 30; truth: each played to the same {size.played:,} others in the third week, expected clicks. A "
+        f"refusal stands at 0; evidence asks for a half width of {size.half_width:g} clicks a decision."
+    )
+
+
+def measure(size: Size) -> Part:
+    seeds = SEEDS[: size.seeds]
+    found = [kept(seed, size) for seed in seeds]
+    bars = [bar for seed, figures in zip(seeds, found, strict=True) for bar in bars_of(seed, figures["estimators"])]
+    return Part({"policies": {str(seed): figures for seed, figures in zip(seeds, found, strict=True)}}, bars)
+
+
+def _beside(plays: int) -> Executor:
+    """Who plays while the log is looked at: processes, but for so few plays that these would take longer to begin."""
+    if plays < FEW:
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"))
+
+
+def play(seed: int, readers: int, components: list[Component], shares: tuple[float, ...]) -> np.ndarray:
+    """``Newsroom.played``, for a process of its own."""
+    torch.set_num_threads(1)
+    return newsroom(seed).played(readers, components, shares)
+
+
+newsroom = cache(Newsroom)
+
+
+class Judged(NamedTuple):
+    """A policy: its parts, and their shares."""
+
+    name: str
+    parts: tuple[int, ...]
+    """Rows of the components, 0 the incumbent."""
+    shares: tuple[float, ...]
+
+
+def judged(contenders: int) -> list[Judged]:
+    """The first of the contenders and all mixtures of them."""
+    found = [Judged(CONTENDERS[n].name, (n + 1,), (1.0,)) for n in range(contenders)]
+    for first, other, share in MIXTURES:
+        if first < contenders and (other is None or other < contenders):
+            second = INCUMBENT if other is None else CONTENDERS[other]
+            name = f"{share:.0%} {CONTENDERS[first].name} + {1 - share:.0%} {second.name}"
+            found.append(Judged(name, (first + 1, 0 if other is None else other + 1), (share, 1.0 - share)))
+    return found
+
+
+def kept(seed: int, size: Size) -> dict[str, Any]:
+    """``of_seed``, from the folder of finished ones where there is one."""
+    if not (folder := os.environ.get("NEWSREC_POLICIES")):
+        return of_seed(seed, size)
+    path = Path(folder) / f"{seed}-{digest(size, [*map(asdict, CONTENDERS)], MIXTURES, OTHERS, OWN)}.json"
+    if not path.exists():
+        write_whole(path, json.dumps(of_seed(seed, size), default=float))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def of_seed(seed: int, size: Size) -> dict[str, Any]:
+    """The figures of one newsroom."""
+    room, policies = Newsroom(seed), judged(size.contenders)
+    trainings = [INCUMBENT, *CONTENDERS[: size.contenders]]
+    undecided = [OWN] + [OTHERS] * size.contenders
+    components = trained(trainings, room.log(0, size.taught), undecided)
+    acting = [Judged(INCUMBENT.name, (0,), (1.0,)), *policies]
+    with _beside(len(acting)) as pool:
+        plays = [pool.submit(play, seed, size.played, [components[p] for p in a.parts], a.shares) for a in acting]
+        acts = Actor(Mixed(components[:1], (1.0,)), DRAWN, INCUMBENT.name)
+        log = counterfactual.seen(unknown(dataset.from_log(room.log(1, size.logged, acts))), components)
+        chance = counterfactual.click_chances(log)
+        alone = [counterfactual.under(first, log, chance) for first in log.first]
+        generator, found = np.random.default_rng(seed), []
+        for policy in policies:
+            under = counterfactual.mixed([alone[part] for part in policy.parts], policy.shares)
+            found.append(judgements(counterfactual.slate_log(log, under, alone[0], chance), under, size, generator))
+        incumbent, *played = (each.result() for each in plays)
+    truth, error = np.array([contrast(earned, incumbent) for earned in played]).T
+    return {
+        "decisions": len(log.reader),
+        "readers": len(np.unique(log.reader)),
+        "logged_clicks": log.reward.sum(1).mean(),
+        "played_clicks_of_the_incumbent": incumbent[0].sum() / incumbent[1].sum(),
+        "truth_spread": truth.std(ddof=1),
+        "truth_error": error.mean(),
+        "estimators": {name: scored([of[name] for of in found], truth) for name in found[0]},
+        "policies": [
+            {"name": of.name, "truth": t, "error": e, "temperature": [components[p].temperature for p in of.parts],
+             "effective_readers": each[DEFAULT][1].weights.effective_readers,
+             DEFAULT: each[DEFAULT][0], "answer": each[DEFAULT][1].sentence}
+            for of, each, t, e in zip(policies, found, truth, error, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def judgements(
+    log: slate.SlateLog, under: Under, size: Size, generator: np.random.Generator
+) -> dict[str, tuple[float, Evidence]]:
+    """The contrast of one policy to the incumbent by each estimator, and what may be said of it."""
+    whole, alike = slate.slate_weight(log), np.ones(len(log.reader))
+    places = slate.place_weights(log).mean(1)
+    terms = {
+        "standard IPS": (slate.standard_ips(log), whole),
+        "standard SNIPS": (slate.self_normalised_standard_ips(log), whole),
+        "reward-interaction IPS": (slate.reward_interaction_ips(log), whole),
+        "reward-interaction SNIPS": (slate.self_normalised_reward_interaction_ips(log), whole),
+        DEFAULT: (slate.cascade_doubly_robust(log), whole),
+        "independent IPS": (slate.independent_ips(log), places),
+        "independent SNIPS": (slate.self_normalised_independent_ips(log), places),
+        "DM": (mean(log.reader, under.model), alike),
+    }
+    acted = slate.on_policy(log)
+    contrasts = {name: (each.minus(acted), weight) for name, (each, weight) in terms.items()}
+    line = [DEFAULT, "independent SNIPS", "DM"]  # from the least biased to the most
+    chosen = slope([Choice(float(at), contrasts[name][0]) for at, name in enumerate(line)])
+    contrasts["SLOPE"] = chosen.terms, contrasts[line[int(chosen.parameter)]][1]
+    contrasts[CONSTANT] = mean(log.reader, 0.0 * alike), alike
+    asked = EvidenceConfig(half_width=size.half_width, lowest=-float("inf"), draws=size.draws)
+    return {name: (each.value, judge(each, weight, asked, generator)) for name, (each, weight) in contrasts.items()}
+
+
+def scored(found: list[tuple[float, Evidence]], truth: np.ndarray) -> dict[str, float]:
+    """Of one estimator over all policies."""
+    told = [evidence.value for _, evidence in found]
+    raw = np.array([value for value, _ in found])
+    estimate = np.array([np.nan if value is None else value.mean for value in told])
+    held = [value.low <= t <= value.high for value, t in zip(told, truth, strict=True) if value is not None]
+    return {
+        **agreement(estimate, truth)._asdict(),
+        "covered": float(np.mean(held)) if held else np.nan,
+        "error": float(np.square(raw - truth).mean() ** 0.5),
+        "bias": float((raw - truth).mean()),
+    }
+
+
+def bars_of(seed: int, found: dict[str, dict[str, float]]) -> list[Bar]:
+    of, where = found[DEFAULT], f"policies, newsroom {seed}"
+    bars = [
+        Bar(f"{where}: explained variance", of["explained"], None, f"{LEAST_EXPLAINED} or more", met(of)[0]),
+        Bar(f"{where}: Spearman", of["spearman"], None, f"{LEAST_SPEARMAN} or more", met(of)[1]),
+        Bar(f"{where}: share of the gain that is lost", of["lost"], None, f"{MOST_LOST} or less", met(of)[2]),
+        Bar(f"{where}: share refused", of["refused"], None, f"{MOST_REFUSED} or less", of["refused"] <= MOST_REFUSED),
+    ]
+    passed = sum(met(found[CONSTANT]))
+    return [*bars, Bar(f"{where}: of these three, {CONSTANT} meets", float(passed), None, "0", passed == 0)]
+
+
+def met(of: dict[str, float]) -> tuple[bool, bool, bool]:
+    """Which of the three bars of agreement an estimator meets."""
+    return of["explained"] >= LEAST_EXPLAINED, of["spearman"] >= LEAST_SPEARMAN, of["lost"] <= MOST_LOST
