@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow.compute as pc
+import pytest
 
 from newsrec import registry
-from newsrec.events import microseconds
+from newsrec.events import EventLog, microseconds
 from newsrec.features import DAY
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.lives import WEEK, Lives, live, live_under
@@ -25,8 +26,17 @@ def popularity() -> Actor:
     return Actor(entry.policy(entry.config(), 0), SlateConfig("greedy"), "popularity")  # type: ignore[arg-type]
 
 
-def test_lives_under_a_policy_are_those_of_its_log() -> None:
-    lives, log = live_under(CONFIG, popularity()), simulate(CONFIG, popularity())
+@pytest.fixture(scope="module")
+def lives() -> Lives:
+    return live_under(CONFIG, popularity())
+
+
+@pytest.fixture(scope="module")
+def log() -> EventLog:
+    return simulate(CONFIG, popularity())
+
+
+def test_lives_under_a_policy_are_those_of_its_log(lives: Lives, log: EventLog) -> None:
     recommendations = log.recommendations
     users = pc.unique(recommendations["user_id"])
     time = microseconds(recommendations["time"])
@@ -50,9 +60,8 @@ def test_lives_under_a_policy_are_those_of_its_log() -> None:
     assert len(users) == np.count_nonzero(lives.slates)
 
 
-def test_lives_count_what_was_done_even_where_its_report_is_late() -> None:
+def test_lives_count_what_was_done_even_where_its_report_is_late(lives: Lives, log: EventLog) -> None:
     """The log ends before some of it arrives."""
-    lives, log = live_under(CONFIG, popularity()), simulate(CONFIG, popularity())
     for kind, count in (("impression", lives.impressions), ("click", lives.clicks), ("hide", lives.hides)):
         reported = pc.sum(pc.equal(log.feedback["kind"], kind)).as_py()
         assert reported <= count.sum() <= reported + 10 * 12
@@ -61,15 +70,14 @@ def test_lives_count_what_was_done_even_where_its_report_is_late() -> None:
     assert np.count_nonzero(lives.shown) < log.articles.num_rows  # popularity repeats itself
 
 
-def test_policies_in_one_world_meet_the_same_readers() -> None:
+def test_policies_in_one_world_meet_the_same_readers(lives: Lives) -> None:
     """A second run is the same; a policy that knows more has other lives of the same readers."""
-    first, again = live_under(CONFIG, popularity()), live_under(CONFIG, popularity())
-    for one, other in zip(first, again, strict=True):
+    for one, other in zip(lives, live_under(CONFIG, popularity()), strict=True):
         np.testing.assert_array_equal(one, other)
     greedy = live(CONFIG, greedy_click)
-    assert np.corrcoef(greedy.active_days, first.active_days)[0, 1] > 0.8
+    assert np.corrcoef(greedy.active_days, lives.active_days)[0, 1] > 0.8
     elsewhere = live(replace(CONFIG, seed=4), greedy_click)
-    assert abs(np.corrcoef(elsewhere.active_days, first.active_days)[0, 1]) < 0.5
+    assert abs(np.corrcoef(elsewhere.active_days, lives.active_days)[0, 1]) < 0.5
 
 
 def test_progress_is_told_day_by_day() -> None:

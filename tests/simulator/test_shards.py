@@ -126,7 +126,7 @@ def test_a_killed_process_ends_all_and_leaves_the_older_log(tmp_path: Path) -> N
         os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
     with pytest.raises(ChildProcessError, match="ended with exit code -9"):
-        shards.write(replace(CONFIG, days=400), tmp_path / "log", workers=2, progress=kill)
+        shards.write(replace(CONFIG, days=100), tmp_path / "log", workers=2, progress=kill)
     assert not multiprocessing.active_children()
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
     assert files(tmp_path / "log") == before
