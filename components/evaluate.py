@@ -11,14 +11,17 @@ def evaluate(
     models: dsl.Input[list[dsl.Model]],
     releases: str,
     incumbent: str,
+    config: str,
     code: str,
     winner: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.Markdown],
 ):
-    """Choose the winner on validation decisions and compare all on test decisions; ``incumbent`` is a version."""
+    """Choose the winner on validation decisions, as the gate's ``config`` says, and compare all on test decisions.
+
+    ``incumbent`` is a version.
+    """
     from newsrec import judging
 
-    judging.evaluate_to(
-        training_set.path, [m.path for m in models], releases, incumbent, winner.path, metrics.path, report.path
-    )
+    asked, paths = judging.JudgingConfig.of(config), [m.path for m in models]
+    judging.evaluate_to(training_set.path, paths, releases, incumbent, winner.path, metrics.path, report.path, asked)

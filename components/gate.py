@@ -7,9 +7,19 @@ from components import component
 
 @component
 def gate(
-    metrics: dsl.Input[dsl.Metrics], report: dsl.Input[dsl.Markdown], config: str, verdict: dsl.Output[dsl.Artifact]
+    training_set: dsl.Input[dsl.Dataset],
+    winner: dsl.Input[dsl.Model],
+    metrics: dsl.Input[dsl.Metrics],
+    report: dsl.Input[dsl.Markdown],
+    releases: str,
+    incumbent: str,
+    config: str,
+    run: str,
+    job: str,
+    verdict: dsl.Output[dsl.Artifact],
 ) -> str:
-    """Hold the comparison against ``config`` (JSON of a GateConfig); returns ``ship`` or ``refuse``."""
-    from newsrec import judging
+    """The verdict by ``config`` (JSON of a GateConfig): ``ship``, ``mix``, ``refuse`` or ``not enough evidence``."""
+    from newsrec import gating
 
-    return judging.gate_to(metrics.path, report.path, config, verdict.path)
+    where = gating.Run(releases, incumbent, f"{run}/{job}")
+    return gating.gate_to(training_set.path, winner.path, metrics.path, report.path, where, config, verdict.path)

@@ -1,4 +1,4 @@
-"""The winner becomes the served release. Never cached: KFP's cache does not see what is served."""
+"""The winner becomes the served release, or a part of it. Never cached: KFP's cache does not see what is served."""
 
 from kfp import dsl
 
@@ -7,9 +7,20 @@ from components import component
 
 @component
 def publish(
-    winner: dsl.Input[dsl.Model], releases: str, incumbent: str, run: str, job: str, storage: str, service: str
+    winner: dsl.Input[dsl.Model],
+    verdict: dsl.Input[dsl.Artifact],
+    releases: str,
+    incumbent: str,
+    run: str,
+    job: str,
+    storage: str,
+    service: str,
 ) -> str:
-    """Publish under an immutable version, unless the release is no longer ``incumbent``; returns the version."""
-    from newsrec import deployment
+    """Publish what ``verdict`` permits, the winner or a mixture, unless the release is no longer ``incumbent``.
 
-    return deployment.publish_to(releases, winner.path, incumbent, f"{run}/{job}", storage, service)
+    Returns the immutable version that is served then.
+    """
+    from newsrec import gating
+
+    where = gating.Run(releases, incumbent, f"{run}/{job}")
+    return gating.publish_to(winner.path, verdict.path, where, storage, service)

@@ -1,7 +1,8 @@
-"""Trained policies before the gate: choose a winner, compare all on later decisions, decide whether it is served.
+"""Trained policies before the gate (``newsrec.gating``): choose a winner, compare all on later decisions.
 
-The winner is the best on validation decisions of those that are shown to beat popularity there, or popularity; the
-comparison is made on the test decisions that came after them, so the figures that the gate sees did not choose anybody.
+The winner is the best on validation decisions of those that are shown to beat popularity there, or popularity; where
+the gate asks for more than rankings (``[shipping]``), the one of whom the log tells the best objective. The comparison
+is made on the test decisions that came after them, so the figures that the gate sees did not choose anybody.
 Every artefact sees the decisions through the catalogue of its own training (an incumbent's may be months old), with or
 without time, as it was trained.
 """
@@ -19,14 +20,18 @@ from newsrec import artifact, config, dataset, mixture
 from newsrec.artifact import Artifact
 from newsrec.decisions import Decisions, time_split
 from newsrec.evaluation.comparison import ComparisonConfig, compare
-from newsrec.evaluation.gate import BASELINE, GateConfig, decide
+from newsrec.evaluation.gate import BASELINE, GateConfig
+from newsrec.evaluation.off_policy.logged import Acting
+from newsrec.evaluation.off_policy.uncertainty import normal_intervals
 from newsrec.evaluation.ranking import Ranking, evaluate
-from newsrec.evaluation.report import write_report, write_verdict
+from newsrec.evaluation.report import write_report
+from newsrec.evaluation.shipping.findings import Seen, objective
 from newsrec.evaluation.slices import slices
 from newsrec.examples import examples
 from newsrec.features import feature_hash
 from newsrec.files import whole_directory, write_whole
 from newsrec.registry import REGISTRY
+from newsrec.slate import SlateConfig
 from newsrec.training import TrainingConfig
 
 INCUMBENT = "incumbent"
@@ -44,6 +49,13 @@ class JudgingConfig:
     k: int = 10
     """Length of the lists."""
     comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+    """Whether rankings or ``shipping``'s objective choose the winner."""
+
+    @classmethod
+    def of(cls, gate_config: str) -> "JudgingConfig":
+        """For a gate with ``gate_config``, JSON of a GateConfig. Raises InvalidConfig."""
+        return cls(gate=config.from_mapping(GateConfig, json.loads(gate_config), "gate"))
 
 
 def evaluate_to(
@@ -101,8 +113,8 @@ class _Judgement(NamedTuple):
 def _judge(
     decisions: Decisions, candidates: Mapping[str, Artifact], incumbent: Artifact | None, judging: JudgingConfig
 ) -> _Judgement:
-    shares = _shares(candidates)
-    _, validation, test = time_split(decisions.time, shares.validation, shares.test)
+    split = shares(candidates)
+    _, validation, test = time_split(decisions.time, split.validation, split.test)
     _check_rows(decisions, candidates, validation, test)
     floor = [BASELINE] if BASELINE in candidates else []
     chosen = compare(_rankings(decisions, candidates, validation, judging.k), floor, judging.comparison)
@@ -126,27 +138,11 @@ def _judge(
             "Nobody was trained with time: where the log has no clock, the times and hours below only follow its order."
         )
     comparison = compare(rankings, baselines, judging.comparison)
-    comparison |= {"models": models, "notes": notes, "selection": _selection(chosen, f"ndcg_at_{judging.k}")}
+    selection = _selection(chosen, f"ndcg_at_{judging.k}")
+    if judging.gate.shipping is not None:
+        selection |= _best_objective(decisions, candidates, validation, judging.gate)
+    comparison |= {"models": models, "notes": notes, "selection": selection}
     return _Judgement(comparison, judged, rankings, test)
-
-
-def gate_to(metrics: str | Path, report: str | Path, gate_config: str, out: str | Path) -> str:
-    """``ship`` or ``refuse``: the winner in the file ``metrics`` against ``gate_config`` (JSON of a GateConfig).
-
-    Writes the folder ``out`` whole: verdict.json, verdict.md, and ``report`` with the verdict on top. Raises
-    CannotJudge for a file that ``evaluate_to`` did not write, InvalidConfig, and ValueError where config and comparison
-    do not fit each other.
-    """
-    gate = config.from_mapping(GateConfig, json.loads(gate_config), "gate")
-    try:
-        comparison = json.loads(Path(metrics).read_text(encoding="utf-8"))
-        winner = comparison["selection"]["winner"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CannotJudge(f"{metrics} holds no comparison ({error!r}); expected what the evaluation wrote") from None
-    incumbent = INCUMBENT if INCUMBENT in comparison["models"] else None
-    verdict = decide(comparison, winner, incumbent, gate)
-    write_verdict(out, report, comparison, verdict)
-    return verdict.decision
 
 
 def _named(loaded: Mapping[Path, Artifact]) -> dict[str, tuple[Path, Artifact]]:
@@ -158,7 +154,7 @@ def _named(loaded: Mapping[Path, Artifact]) -> dict[str, tuple[Path, Artifact]]:
     return named
 
 
-def _shares(candidates: Mapping[str, Artifact]) -> TrainingConfig:
+def shares(candidates: Mapping[str, Artifact]) -> TrainingConfig:
     """The split that all candidates were trained with."""
     if not candidates:
         raise CannotJudge("found no models, expected at least one trained policy")
@@ -166,7 +162,7 @@ def _shares(candidates: Mapping[str, Artifact]) -> TrainingConfig:
     for name, loaded in candidates.items():
         training = loaded.provenance.get("run", {}).get("training", {})
         found[name] = config.from_mapping(TrainingConfig, training, f"provenance of {name}")
-    splits = {name: (shares.validation, shares.test) for name, shares in found.items()}
+    splits = {name: (split.validation, split.test) for name, split in found.items()}
     if len(set(splits.values())) > 1:
         listed = ", ".join(f"{name} {split}" for name, split in splits.items())
         raise CannotJudge(f"models have different validation and test shares ({listed}): train all with the same")
@@ -185,6 +181,33 @@ def _check_rows(
         if until >= start:
             seen = f"decisions up to {until} (microseconds since 1970), validation begins at {start}"
             raise CannotJudge(f"{name} was trained on {seen}: train it on this training set")
+
+
+def seen(decisions: Decisions, loaded: Artifact, slates: SlateConfig) -> Seen:
+    """The policy of ``loaded`` as it would act, with ``decisions`` as it sees them."""
+    own = replace(decisions.numbered_by(loaded.catalogue), use_time=loaded.use_time)
+    return Seen(Acting(loaded.policy.scores, slates), own)  # type: ignore[arg-type]
+
+
+def _best_objective(
+    decisions: Decisions, candidates: Mapping[str, Artifact], validation: np.ndarray, gate: GateConfig
+) -> dict[str, Any]:
+    """The winner by the objective of ``gate.shipping`` and what the log tells of everyone's; of equals the first."""
+    asked = gate.shipping
+    assert asked is not None
+    terms = [objective(decisions, validation, seen(decisions, a, gate.slates), asked) for a in candidates.values()]
+    values, widths = normal_intervals(terms, gate.confidence)
+    found = {
+        name: {"mean": float(value), "low": float(value - width), "high": float(value + width)}
+        for name, value, width in zip(candidates, values, widths, strict=True)
+    }
+    defined = {name: value["mean"] for name, value in found.items() if np.isfinite([*value.values()]).all()}
+    if not defined:
+        count = f"{len(validation)} validation decisions"
+        raise CannotJudge(f"{asked.objective} is defined for nobody in {count}; expected two readers or more")
+    sign = 1.0 if asked.higher_is_better else -1.0
+    winner = max(defined, key=lambda name: sign * defined[name])
+    return {"winner": winner, "objective": {"metric": asked.objective, "policies": {n: found[n] for n in defined}}}
 
 
 def _rankings(decisions: Decisions, judged: Mapping[str, Artifact], rows: np.ndarray, k: int) -> dict[str, Ranking]:

@@ -2,7 +2,7 @@
 
 ::
 
-    train (one a policy) ─► evaluate ─► gate ─► publish, if the gate says ship
+    train (one a policy) ─► evaluate ─► gate ─► publish, if the gate says ship or mix
 """
 
 from collections.abc import Callable
@@ -58,14 +58,27 @@ def policy_training(cluster: ClusterConfig | None, job: str) -> Callable[[Any, A
             models=dsl.Collected(trained.outputs["model"]),
             releases=releases,
             incumbent=incumbent,
+            config=gate_config,
             code=code,
         )
         place(judged, cluster)
-        verdict = gate(metrics=judged.outputs["metrics"], report=judged.outputs["report"], config=gate_config)
+        verdict = gate(
+            training_set=training_set,
+            winner=judged.outputs["winner"],
+            metrics=judged.outputs["metrics"],
+            report=judged.outputs["report"],
+            releases=releases,
+            incumbent=incumbent,
+            config=gate_config,
+            run=run,
+            job=job,
+        )
         place(verdict, cluster, cached=False)
-        with dsl.If(verdict.outputs["Output"] == "ship"):
+        decision = verdict.outputs["Output"]
+        with dsl.If(decision != "refuse"), dsl.If(decision != "not enough evidence"):  # KFP has no "or"
             published = publish(
                 winner=judged.outputs["winner"],
+                verdict=verdict.outputs["verdict"],
                 releases=releases,
                 incumbent=incumbent,
                 run=run,

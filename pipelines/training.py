@@ -3,7 +3,7 @@
 ::
 
     resolve ─► ingest ─► features ─┬─► materialize
-                                   └─► train (one a policy) ─► evaluate ─► gate ─► publish, if the gate says ship
+                                   └─► train (one a policy) ─► evaluate ─► gate ─► publish, if the gate says ship or mix
 """
 
 from kfp import dsl

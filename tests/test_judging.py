@@ -15,7 +15,8 @@ from newsrec.evaluation.comparison import ComparisonConfig
 from newsrec.evaluation.ranking import evaluate
 from newsrec.events import EventLog
 from newsrec.features import feature_hash
-from newsrec.judging import CannotJudge, JudgingConfig, evaluate_to, gate_to, judge
+from newsrec.gating import Run, gate_to
+from newsrec.judging import CannotJudge, JudgingConfig, evaluate_to, judge
 from newsrec.policy import mask_scores
 from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
 from newsrec.training import RunConfig, TrainingConfig
@@ -150,11 +151,17 @@ def test_a_single_policy_has_nobody_to_stand_beside(training_set, models, tmp_pa
     assert not (tmp_path / "report" / "examples.json").exists()
 
 
+def ranked(folder: Path, judged: Path, gate: str) -> str:
+    """The decision of rankings on ``folder``'s metrics.json, without a look at log, winner or releases."""
+    nothing, run = folder / "none", Run(folder / "none", "", "run")
+    return gate_to(nothing, nothing, folder / "metrics.json", judged / "report", run, gate, folder / "verdict")
+
+
 def test_a_winner_that_is_served_already_has_nothing_to_gain(judged, tmp_path):
     comparison = json.loads((judged / "metrics.json").read_text())
     comparison["selection"]["winner"] = "matrix_factorization"
     (tmp_path / "metrics.json").write_text(json.dumps(comparison))
-    decision = gate_to(tmp_path / "metrics.json", judged / "report", "{}", tmp_path / "verdict")
+    decision = ranked(tmp_path, judged, "{}")
     assert decision == "refuse"
     reasons = json.loads((tmp_path / "verdict" / "verdict.json").read_text())["reasons"]
     assert "matrix_factorization gives the same list as incumbent in every decision: nothing to gain" in reasons
@@ -166,7 +173,7 @@ def test_the_verdict_stands_with_its_table_and_on_top_of_the_report(judged, tmp_
     comparison["selection"]["winner"] = "popularity"
     (tmp_path / "metrics.json").write_text(json.dumps(comparison))
     gate = json.dumps(lenient | {"min_coverage_of_incumbent": 0.0})
-    assert gate_to(tmp_path / "metrics.json", judged / "report", gate, tmp_path / "verdict") == "ship"
+    assert ranked(tmp_path, judged, gate) == "ship"
     text = (tmp_path / "verdict" / "verdict.md").read_text()
     assert text.startswith("**Ship** popularity instead of incumbent.")
     assert "| nDCG@10 |" in text
@@ -281,5 +288,5 @@ def test_a_log_that_cannot_choose_is_refused():
 def test_a_file_that_holds_no_comparison_is_refused(content, tmp_path):
     (tmp_path / "metrics").write_text(content)
     with pytest.raises(CannotJudge, match="holds no comparison"):
-        gate_to(tmp_path / "metrics", tmp_path, "{}", tmp_path / "verdict")
+        gate_to(tmp_path, tmp_path, tmp_path / "metrics", tmp_path, Run(tmp_path, "", "r"), "{}", tmp_path / "verdict")
     assert not (tmp_path / "verdict").exists()

@@ -5,11 +5,13 @@ Guard rails hold what a better ranking could cost: variety of the catalogue and 
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from newsrec.evaluation.comparison import FORMAT
 from newsrec.evaluation.ranking import definitions
+from newsrec.evaluation.shipping.config import ShippingConfig
+from newsrec.slate import SlateConfig
 
 K = 10
 """Length of the lists that the pipeline judges."""
@@ -32,6 +34,12 @@ class GateConfig:
     """Highest probability that two readers within an hour get the same list; popularity itself is not asked."""
     confidence: float = 0.95
     """Of the intervals that the comparison must have been made with."""
+    shipping: ShippingConfig | None = None
+    """Where it is given, what the log tells of each policy decides, and the thresholds above are told and veto nothing:
+    a policy that gives clicks away for returns ranks clicks worse."""
+    slates: SlateConfig = field(default_factory=lambda: SlateConfig("epsilon", epsilon=0.05))
+    """How the predictor makes slates of scores (its options --method, --epsilon, --temperature): what the log is asked
+    about is the policy as it would act."""
 
     def __post_init__(self) -> None:
         if self.metric not in definitions(K):

@@ -4,9 +4,8 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from newsrec.evaluation.gate import Verdict
 from newsrec.evaluation.plots import captions, label, write_plots
 from newsrec.files import whole_directory
 
@@ -30,7 +29,15 @@ def write_report(directory: str | Path, comparison: dict[str, Any], more: Mappin
     return directory / "report.md"
 
 
-def write_verdict(directory: str | Path, report: str | Path, comparison: dict[str, Any], verdict: Verdict) -> None:
+class Told(Protocol):
+    """A verdict, whatever it was made of."""
+
+    def to_markdown(self) -> str: ...
+
+    def to_json(self) -> str: ...
+
+
+def write_verdict(directory: str | Path, report: str | Path, comparison: dict[str, Any], verdict: Told) -> None:
     """Writes ``directory`` whole: ``report`` with the verdict on top, and ``verdict.json`` and ``verdict.md`` alone.
 
     The latter holds the table of metrics too: all that a terminal needs. JSON beside the report, and ``comparison`` as
@@ -48,7 +55,7 @@ def write_verdict(directory: str | Path, report: str | Path, comparison: dict[st
         (partial / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")
 
 
-def to_markdown(comparison: dict[str, Any], verdict: Verdict | None = None) -> str:
+def to_markdown(comparison: dict[str, Any], verdict: Told | None = None) -> str:
     """The report; the plots that it shows stand beside it."""
     sections = ["# Policies compared"]
     if verdict:
@@ -98,11 +105,19 @@ def _selection(selection: dict[str, Any]) -> str:
         [name, _cell(value), _cell(lifts[name], "+") if name in lifts else ""]
         for name, value in selection["policies"].items()
     ]
-    return (
+    when = (
         f"On {p['decisions']:,} validation decisions before those above, {_clock(p['from'])} to {_clock(p['to'])} UTC, "
-        f"{selection['winner']} has the highest {label(metric)} of the policies whose lift over popularity has an "
-        "interval above zero; popularity wins where there is none.\n\n"
-        f"{_table(['', label(metric), 'lift over popularity'], rows)}"
+    )
+    header = ["", label(metric), "lift over popularity"]
+    if objective := selection.get("objective"):
+        found, name = objective["policies"], objective["metric"]
+        rows = [[*row, _cell(found[row[0]]) if row[0] in found else "not defined"] for row in rows]
+        chosen = f"{when}{selection['winner']} has the best {name} as the log tells it of each policy."
+        return f"{chosen}\n\n{_table([*header, name], rows)}"
+    return (
+        f"{when}{selection['winner']} has the highest {label(metric)} of the policies whose lift over popularity has "
+        "an interval above zero; popularity wins where there is none.\n\n"
+        f"{_table(header, rows)}"
     )
 
 

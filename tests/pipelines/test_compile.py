@@ -85,8 +85,12 @@ def graph(spec: dict) -> list[tuple[str, dict]]:
 
 def branch_for(spec: dict, value: str) -> dict:
     """The one branch that is taken for ``value``."""
+    return branch(spec, f"== '{value}'")
+
+
+def branch(spec: dict, condition: str) -> dict:
     branches = [task for name, task in graph(spec) if name.startswith("condition")]
-    (found,) = [task for task in branches if task["triggerPolicy"]["condition"].endswith(f"== '{value}'")]
+    (found,) = [task for task in branches if task["triggerPolicy"]["condition"].endswith(condition)]
     return found
 
 
@@ -99,7 +103,15 @@ def test_graph_of_a_training(specs: dict) -> None:
     assert upstream(tasks["newsrec-policy-training"]) == {"resolve", "features"}
     assert upstream(tasks["evaluate"]) == {loop}
     assert upstream(tasks["gate"]) == {"evaluate"}
-    assert upstream(branch_for(specs["training"], "ship")) == {"evaluate", "gate"}
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_publishing_follows_neither_a_refusal_nor_missing_evidence(specs: dict, name: str) -> None:
+    outer, inner = (branch(specs[name], f"!= '{decision}'") for decision in ("refuse", "not enough evidence"))
+    assert upstream(outer) == {"evaluate", "gate"}
+    within = specs[name]["components"][outer["componentRef"]["name"]]["dag"]["tasks"]
+    assert list(within.values()) == [inner]
+    assert list(specs[name]["components"][inner["componentRef"]["name"]]["dag"]["tasks"]) == ["publish"]
 
 
 def test_graph_of_a_day(specs: dict) -> None:

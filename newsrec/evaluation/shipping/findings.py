@@ -80,6 +80,13 @@ def findings(
     )
 
 
+def objective(log: Decisions, rows: np.ndarray, candidate: Seen, config: ShippingConfig) -> Terms:
+    """The objective of ``candidate`` alone in ``rows``: what a winner is chosen by. Raises InvalidLog as above."""
+    refuse(log, [config.objective])
+    own = Weighed.of(candidate, log, rows)
+    return _both(config.objective, own, None, log, rows, RewardConfig())[0]
+
+
 def refuse(log: Decisions, metrics: list[str]) -> None:
     """Raises InvalidLog where ``log`` cannot tell one of ``metrics``."""
     unknown = [metric for metric in metrics if metric not in METRICS]

@@ -51,6 +51,17 @@ def append(path: str | Path, verdict: Verdict, run: str, now: datetime) -> None:
             raise
 
 
+def append_once(path: str | Path, verdict: Verdict, run: str, now: datetime) -> bool:
+    """``append`` unless ``run`` has its verdict already, as when its task was lost and is tried again; whether it did.
+
+    One run has one task at a time, so nobody else writes the line between the look and the writing.
+    """
+    if any(entry["run"] == run for entry in read(path).entries):
+        return False
+    append(path, verdict, run, now)
+    return True
+
+
 def read(path: str | Path) -> Ledger:
     """The verdicts of a file, none where there is no file yet."""
     path = Path(path)
