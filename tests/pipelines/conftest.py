@@ -3,11 +3,13 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from kfp.dsl import pipeline_task
+from kfp.local import subprocess_task_handler
 
 from pipelines import __main__ as command_line
 from tests.pipelines.kubeflow import Kubeflow, serving
@@ -23,6 +25,14 @@ def fast_kfp() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=callers))
         patch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
+        yield
+
+
+@pytest.fixture(scope="package")
+def warm_tasks(python: Path) -> Iterator[None]:
+    """Tasks of KFP's local runner are processes of ``python``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess_task_handler, "sys", SimpleNamespace(executable=str(python)))
         yield
 
 

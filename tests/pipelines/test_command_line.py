@@ -170,6 +170,7 @@ def test_roll_back_a_folder(run: Callable[..., int], site: Path, capsys: pytest.
     assert "no release before the current one" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("warm_tasks")
 def test_roll_back_with_the_local_runner(
     run: Callable[..., int], site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

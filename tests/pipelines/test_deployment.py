@@ -187,6 +187,7 @@ def test_on_a_cluster_a_run_does_it(
     assert capsys.readouterr().out.splitlines()[-1] == "  ✓ deploy  5 s"
 
 
+@pytest.mark.usefixtures("warm_tasks")
 def test_the_run_deploys_and_says_so_in_the_ledger(
     site: tuple[Path, str, str], bucket: Bucket, api: KubernetesApi
 ) -> None:

@@ -11,6 +11,7 @@ from newsrec import events
 from tests.evaluation.abtest.logs import active_log
 from tests.pipelines.kubeflow import Kubeflow, details, task
 
+pytestmark = pytest.mark.usefixtures("warm_tasks")
 READING = 'control = "old"\nreaders = 600\n'
 
 

@@ -19,6 +19,7 @@ from pipelines.local import RunFailed, RunResult, run
 from pipelines.submission import Submission
 from tests.trained import made
 
+pytestmark = pytest.mark.usefixtures("warm_tasks")
 LENIENT = "min_lift_over_popularity = -1.0\nmin_lift_over_incumbent = -1.0\nmin_coverage_of_incumbent = 0.0\n"
 RULES = """
 [contract]

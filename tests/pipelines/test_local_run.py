@@ -19,6 +19,7 @@ from pipelines.cluster import ClusterConfig
 from pipelines.local import RunFailed, RunResult, run
 from pipelines.submission import Submission
 
+pytestmark = pytest.mark.usefixtures("warm_tasks")
 LENIENT = """
 min_lift_over_popularity = -1.0
 min_lift_over_incumbent = -1.0

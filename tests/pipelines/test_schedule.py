@@ -134,6 +134,7 @@ def test_off_when_nothing_is_on(kubeflow: Kubeflow) -> None:
     assert not kubeflow.experiments
 
 
+@pytest.mark.usefixtures("warm_tasks")
 def test_two_runs_of_one_schedule_are_told_apart(kubeflow: Kubeflow, tmp_path: Path) -> None:
     """Both have the arguments that Kubeflow keeps; they end early, since the log of these is not there."""
     arguments = {**ARGUMENTS, "source": f"events:{tmp_path}/none", "releases": str(tmp_path), "storage": ""}
