@@ -32,12 +32,14 @@ from rich.table import Table
 from newsrec import artifact, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
-from newsrec.config import from_mapping
+from newsrec.config import from_mapping, load, to_mapping
+from newsrec.evaluation.gate import GateConfig
 from newsrec.ingestion import SIMULATED
 from newsrec.simulator.config import SimulationConfig
+from newsrec.slate import SlateConfig
 from pipelines.local import RunFailed, RunResult, run
 from pipelines.submission import POLICIES, Submission
-from scripts.demo_policies import IN_SIMULATION, LONG_TERM, left_out
+from scripts.demo_policies import GATE, IN_SIMULATION, left_out
 from scripts.simulated_readers import unknown, who_comes_back
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,14 +93,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     root = ROOT / "runs" / f"demo-{options.data.partition(':')[0]}"
-    result = train(options.data, options.timezone, root)
+    asked = GATE if options.data == SIMULATED else None
+    result = train(options.data, options.timezone, root, asked)
     release = releases.current(root / "releases")
-    if not result.verdict["ship"] and release is not None:
+    decision = result.verdict["decision"]
+    if decision not in ("ship", "mix") and release is not None:
         console.print(f"Nothing was published; {release.version} is still served.\n")
     if release is None:
-        console.print("[yellow]The gate refused and nothing was served before: there is nothing to serve.[/]")
+        console.print(f"[yellow]The gate says {decision} and nothing was served before: there is nothing to serve.[/]")
         return
-    with serving(root, release.directory) as servers:
+    with serving(root, release.directory, load(GateConfig, asked).slates) as servers:
         number = 4 if options.data == SIMULATED else 3
         console.print(f"[bold]{number}  Readers ask, read and ask again[/] (predictor: KServe, features: Feast)\n")
         tour(servers, release, root / "store")
@@ -111,21 +115,20 @@ def main() -> None:
             keep(servers, release.data_until + MINUTE)
 
 
-def train(data: str, timezone: str, root: Path) -> RunResult:
-    """The training pipeline on ``data``, task by task on the terminal, then the comparison and the verdict."""
+def train(data: str, timezone: str, root: Path, asked: Path | None) -> RunResult:
+    """The training pipeline on ``data``, task by task on the terminal, then what its gate says, TOML ``asked``."""
     simulated = data == SIMULATED
-    arguments = Submission(data, IN_SIMULATION if simulated else POLICIES, root, timezone).training()
+    policies = IN_SIMULATION if simulated else POLICIES
+    arguments = Submission(data, policies, root, timezone, gate=asked).training()
     console.print(f"[bold]1  Pipeline[/] training on {data} (run {arguments['run']})")
     if not simulated:
         console.print(f"   naive times in the log are read as {timezone}; TIMEZONE=... changes that")
         for line in left_out(data, timezone):
             console.print(f"   {line}", markup=False, soft_wrap=True)
     result = run("training", arguments, root, console)
-    console.print("\n[bold]2  Comparison and verdict[/]\n")
+    console.print("\n[bold]2  Verdict and comparison[/]\n")
     console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
     if simulated:
-        long_term = " and ".join(LONG_TERM)
-        console.print(f"The gate asks for ranking only: {long_term}, which give clicks away, are held to it as well.\n")
         names = [path.stem for path in IN_SIMULATION]
         world = unknown(from_mapping(SimulationConfig, json.loads(arguments["simulation"])))
         who_comes_back(result.trained, names, world, root / "played" / arguments["code"], console)
@@ -161,11 +164,15 @@ def show(reader: str, before: dict, after: dict, titles: dict) -> None:
 
 
 @contextlib.contextmanager
-def serving(root: Path, release: Path) -> Iterator[Servers]:
-    """Predictor and collector as processes of their own, ended when the block ends."""
+def serving(root: Path, release: Path, slates: SlateConfig) -> Iterator[Servers]:
+    """Predictor and collector as processes of their own, ended when the block ends.
+
+    The predictor makes ``slates`` as the gate took them for.
+    """
     ports = [free_port(8080), free_port(8081), free_port(8090)]
     store = ["--store", str(root / "store"), "--event-log", f"sqlite:///{root / 'events.db'}", "--host", HOST]
     predictor = ["--artifact", str(release), "--http-port", str(ports[0]), "--grpc-port", str(ports[1])]
+    predictor += [text for name, value in to_mapping(slates).items() for text in (f"--{name}", str(value))]
     commands = {"predictor": [*predictor, *store], "collector": ["collector", *store, "--port", str(ports[2])]}
     processes = {}
     try:

@@ -14,6 +14,8 @@ IN_SIMULATION = tuple(
     for name in ("popularity", "transformer", *(f"demo/{name}" for name in (*LONG_TERM, SUPERVISED)))
 )
 """What is trained where readers are simulated; the slowest of those that run side by side first."""
+GATE = CONFIGS / "gates" / "simulated.toml"
+"""What is asked of them there: a simulated log holds propensities, and its readers can come back."""
 
 
 def left_out(data: str, timezone: str) -> Iterator[str]:

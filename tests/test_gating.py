@@ -12,6 +12,7 @@ from newsrec.evaluation.gate import GateConfig
 from newsrec.evaluation.off_policy.checks import InvalidLog
 from newsrec.evaluation.shipping import ledger
 from newsrec.evaluation.shipping.config import GuardRail, ShippingConfig
+from newsrec.evaluation.shipping.findings import METRICS
 from newsrec.gating import VERDICTS, Run, gate_to, publish_to
 from newsrec.judging import CannotJudge, JudgingConfig, evaluate_to
 from newsrec.simulator.config import SimulationConfig
@@ -19,6 +20,7 @@ from newsrec.simulator.rollout import simulate
 from newsrec.slate import SlateConfig
 from newsrec.training import RunConfig
 from serving.recommend import ServingConfig
+from tests.conftest import ROOT
 from tests.evaluation.logs import decisions_of
 from tests.test_judging import QUICK, SMALL, write_training_set
 
@@ -203,3 +205,10 @@ def test_the_configuration_survives_its_way_through_a_submission(tmp_path: Path)
     assert asked.shipping is not None
     assert asked.shipping.metrics == ("returned", "hides")
     assert asked.slates.method == "greedy"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "gates").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_gate_that_ships_with_the_project_asks_what_a_log_can_tell(path: Path) -> None:
+    asked = config.load(GateConfig, path)
+    assert asked.shipping is not None
+    assert set(asked.shipping.metrics) <= set(METRICS)
