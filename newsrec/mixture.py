@@ -53,9 +53,8 @@ class Mixture(NamedTuple):
 
     def arm(self, reader_id: str) -> Arm:
         """The reader's; ``reader_id`` is the one that is logged, so that whoever reads the log can repeat this."""
-        return (
-            CANDIDATE if assignment.arm(reader_id, self.experiment, self.shares, self.salt) == CANDIDATE else INCUMBENT
-        )
+        assigned = assignment.arm(reader_id, self.experiment, self.shares, self.salt)
+        return CANDIDATE if assigned == CANDIDATE else INCUMBENT
 
     def artifact(self, arm: Arm) -> Artifact:
         return self.candidate if arm == CANDIDATE else self.incumbent
