@@ -25,6 +25,7 @@ from newsrec.evaluation.abtest import command as testing
 from newsrec.events import EventLog, InvalidEvents
 from newsrec.explain_command import explain
 from newsrec.files import write_whole
+from newsrec.gate_command import gate
 from newsrec.report.command import report
 from newsrec.simulator import parameter_table
 from newsrec.simulator.config import SimulationConfig
@@ -36,6 +37,7 @@ simulation = typer.Typer(invoke_without_command=True)
 app.add_typer(simulation, name="simulate")
 app.command("compare")(comparison.compare)
 app.command("explain")(explain)
+app.command("gate")(gate)
 app.command("report")(report)
 app.command("plan-test")(testing.plan_test)
 app.command("experiment")(testing.experiment)

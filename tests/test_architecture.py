@@ -19,7 +19,7 @@ LAYERS = {
     "4": "registry artifact mixture warm_start releases deployment",
     "4'": "simulator evaluation monitoring",
     "5": "training search_space tuning ingestion run_start examples judging gating supervision doctor calibration "
-    "compare explaining explain_command report cli",
+    "compare explaining explain_command gate_command report cli",
 }
 """The library from the bottom up; in a layer a part may import those to the left of it. A package is one part."""
 JUDGES, ALGORITHMS = "4'", "3"

@@ -1,13 +1,14 @@
 """The gate that looks into the log: chosen on validation, decided on test, written down once, and obeyed."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from newsrec import artifact, config, gating, mixture, releases, training
+from newsrec import artifact, cli, config, gating, mixture, releases, training
 from newsrec.evaluation.gate import GateConfig
 from newsrec.evaluation.off_policy.checks import InvalidLog
 from newsrec.evaluation.shipping import ledger
@@ -212,3 +213,33 @@ def test_every_gate_that_ships_with_the_project_asks_what_a_log_can_tell(path: P
     asked = config.load(GateConfig, path)
     assert asked.shipping is not None
     assert set(asked.shipping.metrics) <= set(METRICS)
+
+
+def test_the_command_asks_a_log_without_a_pipeline(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*more: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["newsrec", "gate", *map(str, (site.models[1], *more))])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    toml = tmp_path / "gate.toml"
+    toml.write_text('[shipping]\nobjective = "click_rate"\neffect = 0.2\ntolerated_loss = 0.02\n')
+    log = ("--log", site.root / "log", "--config", toml)
+    code, out, _ = run(*log, "--incumbent", site.models[0], "--last", 0.3)
+    assert code == 0
+    assert f"A gain is a difference from popularity {artifact.load(site.models[0]).version}" in out
+    assert "| click_rate |" in out or "not enough evidence" in out.lower()
+    code, _, error = run(*log, "--last", 0.9)
+    assert (code, "expected later ones" in error) == (2, True)
+    toml.write_text('[shipping]\nobjective = "latency"\neffect = 0.2\ntolerated_loss = 0.02\n')
+    code, _, error = run(*log)
+    assert (code, "nobody measured latency" in error) == (2, True)
+    toml.write_text("max_same_list = 1.0\n")
+    code, _, error = run(*log)
+    assert (code, "no [shipping] table" in error) == (2, True)
