@@ -12,6 +12,8 @@ import torch
 from newsrec import dataset
 from newsrec.artifact import Artifact
 from newsrec.decisions import Decisions
+from newsrec.encoders.history import latest
+from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
 from newsrec.policy import Policy
 from newsrec.registry import REGISTRY
 from newsrec.transitions import Candidates, State, Transitions, empty_state
@@ -216,3 +218,21 @@ def test_a_new_article_like_those_read_outscores_its_opposite(name: str) -> None
     new = Candidates(zeros.long(), content, zeros, torch.zeros(1, 2, 4), zeros, zeros.bool() | True)
     like, opposite = scores(found.policy, state, new)[0]
     assert like > opposite + 0.5
+
+
+@pytest.mark.parametrize("name", [name for name, entry in REGISTRY.items() if issubclass(entry.policy, HistoryScorer)])
+def test_a_policy_of_the_latest_reads_learns_and_scores_as_if_there_were_no_others(name: str) -> None:
+    entry, full = REGISTRY[name], decisions().batch(np.arange(100, 200), successors=True)
+    assert full.next_state is not None
+    assert (full.state.history_mask.sum(1) > 3).any()
+    short = full._replace(state=latest(full.state, 3), next_state=latest(full.next_state, 3))
+    small = {"history": 3} if name == "transformer" else {"network": NetworkConfig(history=3)}
+    found = []
+    for config, given in ((entry.config(**small), full), (entry.config(), short), (entry.config(), full)):
+        torch.manual_seed(0)
+        policy: Any = entry.policy(config, decisions().catalogue.trained)
+        losses = entry.learner(policy, torch.Generator().manual_seed(0)).update(given)
+        found.append((losses["loss"], scores(policy.eval(), given.state, given.candidates)))
+    assert found[0][0] == found[1][0] != found[2][0]
+    assert torch.equal(found[0][1], found[1][1])
+    assert not torch.equal(found[0][1], found[2][1])

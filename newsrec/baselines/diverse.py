@@ -113,12 +113,13 @@ class DiverseLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
-        state, slate = forget(batch.state, shown(batch), config.forget_rate, policy.articles, self.generator)
+        told = policy.known(batch.state)
+        state, slate = forget(told, shown(batch), config.forget_rate, policy.articles, self.generator)
         outputs = policy.read(state)  # [B, H + 1, W]
         reader = after_last_read(outputs, state.history_mask)  # [B, W]
         read = clicked(batch) & slate.mask  # [B, K]
         slate_loss = slate_cross_entropy(policy.rank(reader, state.context, slate), read)
-        history, negatives = batch.state.history_index, config.negatives
+        history, negatives = told.history_index, config.negatives
         next_read_loss = policy.next_read_loss(outputs, state, history, negatives, self.generator)
         seconds = batch.feedback[..., DWELL]  # [B, K]
         known, bounced = read & (seconds > 0), seconds < config.bounce_seconds  # [B, K]

@@ -118,14 +118,15 @@ class SupervisedLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
-        state, slate = forget(batch.state, shown(batch), config.forget_rate, policy.articles, self.generator)
+        told = policy.known(batch.state)
+        state, slate = forget(told, shown(batch), config.forget_rate, policy.articles, self.generator)
         outputs = policy.read(state)  # [B, H + 1, W]
         reader = after_last_read(outputs, state.history_mask)  # [B, W]
         read = clicked(batch) & slate.mask  # [B, K]
         ranks = policy.rank(reader, state.context, slate)  # [B, K]
         logits = ranks.detach() + policy.click_level(reader.detach(), state.context)[:, None]  # [B, K]
         click_loss = slate_cross_entropy(ranks, read) + click_likelihood(logits, read, slate.mask)
-        history, negatives = batch.state.history_index, config.negatives
+        history, negatives = told.history_index, config.negatives
         next_read_loss = policy.next_read_loss(outputs, state, history, negatives, self.generator)
         unread, worth = policy.values(policy.value, reader, state.context, slate)  # [B], [B, K]
         label_loss = self.label_loss(batch, read, unread, worth)

@@ -25,6 +25,7 @@ from torch import nn
 from newsrec.encoders.article import forget
 from newsrec.encoders.history import after_last_read
 from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
+from newsrec.features import HISTORY_LENGTH
 from newsrec.rl.objectives import slate_cross_entropy
 from newsrec.transitions import Transitions, clicked, shown
 
@@ -42,6 +43,8 @@ class Config:
     """Of what each block adds (paper: 0.2 to 0.5)."""
     alpha: float = 0.5
     """Of the pooled reads: 0 sums them, 1 takes their mean."""
+    history: int = HISTORY_LENGTH
+    """Latest reads that are looked at (paper: 50 or 200); features hold no more than the default."""
     negatives: int = 256
     """Reads of the batch that serve as negatives for every position (paper: 1 a position)."""
     next_read_weight: float = 0.1
@@ -55,7 +58,7 @@ class Config:
     """Longer gradients are scaled down to it."""
 
     def __post_init__(self) -> None:
-        NetworkConfig(self.width, self.layers, self.heads, self.dropout, self.alpha)  # refuses what cannot be
+        _network(self)  # refuses what cannot be
         if self.negatives < 1:
             raise ValueError(f"negatives is {self.negatives}, expected 1 or more")
         if not 0.0 <= self.forget_rate <= 1.0:
@@ -65,12 +68,15 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
 
 
+def _network(config: Config) -> NetworkConfig:
+    return NetworkConfig(config.width, config.layers, config.heads, config.dropout, config.alpha, config.history)
+
+
 class TransformerPolicy(HistoryScorer):
     """``newsrec.encoders.scorer`` as it stands; ``articles`` of them have an identity."""
 
     def __init__(self, config: Config, articles: int) -> None:
-        network = NetworkConfig(config.width, config.layers, config.heads, config.dropout, config.alpha)
-        super().__init__(network, articles)
+        super().__init__(_network(config), articles)
         self.config = config
 
 
@@ -86,11 +92,12 @@ class TransformerLearner:
 
     def update(self, batch: Transitions) -> dict[str, float]:
         policy, config = self.policy, self.policy.config
-        state, candidates = forget(batch.state, shown(batch), config.forget_rate, policy.articles, self.generator)
+        told = policy.known(batch.state)
+        state, candidates = forget(told, shown(batch), config.forget_rate, policy.articles, self.generator)
         outputs = policy.read(state)  # [B, H + 1, W]
         reader = after_last_read(outputs, state.history_mask)  # [B, W]
         slate_loss = slate_cross_entropy(policy.rank(reader, state.context, candidates), clicked(batch))
-        article, negatives = batch.state.history_index, config.negatives
+        article, negatives = told.history_index, config.negatives
         next_read_loss = policy.next_read_loss(outputs, state, article, negatives, self.generator)
         loss = slate_loss + config.next_read_weight * next_read_loss
         self.optimizer.zero_grad()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.features import HISTORY_LENGTH
+from newsrec.transitions import State
 
 ROWS_TOGETHER = 32
 """Histories of about the same length that go through the transformer at once: short ones do not pay for long ones."""
@@ -26,6 +27,24 @@ def pool(vectors: Tensor, alpha: float) -> Tensor:
 def after_last_read(outputs: Tensor, mask: Tensor) -> Tensor:
     """[B, W]: of ``outputs`` [B, H + 1, W] the one that knows all the reads that ``mask`` [B, H] holds."""
     return outputs[torch.arange(len(outputs)), mask.sum(1)]
+
+
+def latest_places(mask: Tensor, reads: int) -> Tensor:
+    """[B, min(H, reads)]: where the latest reads of each history stand in ``mask`` [B, H], oldest first.
+
+    A shorter history fills up with places behind its last read.
+    """
+    skipped = (mask.sum(1, keepdim=True) - reads).clamp(min=0)  # [B, 1]
+    return skipped + torch.arange(min(mask.shape[1], reads))
+
+
+def latest(state: State, reads: int) -> State:
+    """``state`` with the latest ``reads`` of each history alone. The context, which counts all of them, stays."""
+    if state.history_mask.shape[1] <= reads:
+        return state
+    places = latest_places(state.history_mask, reads)  # [B, reads]
+    rows = torch.arange(len(places))[:, None]  # [B, 1]
+    return State._make([*(column[rows, places] for column in state[:-1]), state.context])
 
 
 class CausalTransformer(nn.Module):

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, Fatigue, demand_features
-from newsrec.encoders.history import CausalTransformer, after_last_read, pool
+from newsrec.encoders.history import CausalTransformer, after_last_read, latest, pool
+from newsrec.features import HISTORY_LENGTH
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import shared_negatives_cross_entropy
 from newsrec.transitions import CONTEXT_DIM, Candidates, State
@@ -36,11 +37,15 @@ class NetworkConfig:
     """Of what each block adds."""
     alpha: float = 0.5
     """Of the pooled reads: 0 sums them, 1 takes their mean."""
+    history: int = HISTORY_LENGTH
+    """Latest reads that are looked at; features hold no more than the default."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not 1 <= self.history <= HISTORY_LENGTH:
+            raise ValueError(f"history is {self.history}, expected 1 to the {HISTORY_LENGTH} reads that are stored")
         if self.width % self.heads:
             raise ValueError(f"width is {self.width}, expected a multiple of the {self.heads} heads")
         if not 0.0 <= self.dropout <= 1.0:
@@ -52,7 +57,7 @@ class HistoryScorer(nn.Module):
 
     def __init__(self, network: NetworkConfig, articles: int) -> None:
         super().__init__()
-        self.articles, self.alpha = articles, network.alpha
+        self.articles, self.alpha, self.latest_reads = articles, network.alpha, network.history
         self.article = ArticleEncoder(articles, network.width)
         self.dwell = nn.Linear(1, network.width, bias=False)
         self.history = CausalTransformer(network.width, network.layers, network.heads, network.dropout)
@@ -75,10 +80,15 @@ class HistoryScorer(nn.Module):
 
     def reader(self, state: State) -> Tensor:
         """[B, W]: what is known of a reader, whatever the time of the request."""
+        state = self.known(state)
         return after_last_read(self.read(state), state.history_mask)
 
+    def known(self, state: State) -> State:
+        """``state`` with the latest reads alone, as many as the network looks at."""
+        return latest(state, self.latest_reads)
+
     def read(self, state: State) -> Tensor:
-        """[B, H + 1, W]: what is known of a reader after each number of reads."""
+        """[B, H + 1, W]: what is known of a reader after each number of reads of a ``known`` state."""
         return self.outputs(self.article(state.history_index, state.history_content), state)
 
     def outputs(self, reads: Tensor, state: State) -> Tensor:

@@ -28,7 +28,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from newsrec.encoders.history import after_last_read
+from newsrec.encoders.history import after_last_read, latest_places
 from newsrec.encoders.scorer import HistoryScorer
 from newsrec.policy import Policy
 from newsrec.transitions import Candidates, State
@@ -59,7 +59,9 @@ def read_attributions(
     if method == "leave_one_out":
         found = _leave_one_out(policy, state, candidates, at)
     elif isinstance(policy, HistoryScorer):
-        found = _BY_METHOD[method](policy, state, select(candidates, at))
+        known = _BY_METHOD[method](policy, policy.known(state), select(candidates, at))
+        places = latest_places(state.history_mask, policy.latest_reads)
+        found = torch.zeros(state.history_mask.shape).scatter(1, places, known)
     else:
         name = type(policy).__name__
         raise ValueError(f"{name} has no network over reads that {method} could look into; expected leave_one_out")

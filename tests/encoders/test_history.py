@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from newsrec.encoders.history import CausalTransformer, after_last_read, pool
-from newsrec.features import HISTORY_LENGTH
+from newsrec.encoders.history import CausalTransformer, after_last_read, latest, latest_places, pool
+from newsrec.features import EMBEDDING_DIM, HISTORY_LENGTH
+from tests.baselines.batches import batch
 
 
 @pytest.fixture
@@ -38,6 +39,22 @@ def test_takes_the_output_that_knows_all_reads() -> None:
     outputs = torch.arange(12.0).reshape(3, 4, 1)
     mask = torch.tensor([[False, False, False], [True, False, False], [True, True, True]])
     assert after_last_read(outputs, mask).flatten().tolist() == [0.0, 5.0, 11.0]
+
+
+def test_the_latest_reads_of_a_history_by_hand() -> None:
+    """Of five, of two and of no reads the latest three; the newest is still the one at age 0."""
+    content = torch.randn(31, EMBEDDING_DIM, generator=torch.Generator().manual_seed(1))
+    state = batch([[1, 2, 9, 11, 12], [7, 8], []], [[3], [3], [3]], [0, 0, 0], content).state
+    state = state._replace(history_dwell_seconds=torch.arange(15.0).reshape(3, 5))
+    assert latest_places(state.history_mask, 3).tolist() == [[2, 3, 4], [0, 1, 2], [0, 1, 2]]
+    found = latest(state, 3)
+    assert found.history_index.tolist() == [[9, 11, 12], [7, 8, 0], [0, 0, 0]]
+    assert found.history_age_hours.tolist() == [[2.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0] * 3]
+    assert found.history_dwell_seconds.tolist() == [[2.0, 3.0, 4.0], [5.0, 6.0, 7.0], [10.0, 11.0, 12.0]]
+    assert found.history_mask.tolist() == [[True] * 3, [True, True, False], [False] * 3]
+    assert torch.equal(found.history_content, content[found.history_index])
+    assert found.context is state.context
+    assert all(torch.equal(*columns) for columns in zip(latest(state, 5), state, strict=True))
 
 
 def test_a_later_read_changes_no_earlier_output(transformer: CausalTransformer) -> None:

@@ -52,6 +52,8 @@ def test_a_head_learns_what_depends_on_reader_and_article(
         ({"width": 0}, "width is 0, expected 1 or more"),
         ({"width": 10, "heads": 3}, "width is 10, expected a multiple of the 3 heads"),
         ({"dropout": 1.5}, r"dropout is 1.5, expected a share in \[0, 1\]"),
+        ({"history": 0}, "history is 0, expected 1 to the 50 reads that are stored"),
+        ({"history": 51}, "history is 51, expected 1 to the 50 reads that are stored"),
     ],
 )
 def test_impossible_networks_are_refused(change: dict, message: str) -> None:

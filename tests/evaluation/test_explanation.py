@@ -1,6 +1,6 @@
 """Attributions by hand where they are known, complete where they must be, and zero where nothing was read."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -160,6 +160,21 @@ def test_an_explanation_is_of_one_reader_and_one_article(method: str, network: H
     assert together[0].abs().min() > 0
     other = read_attributions(network, state, candidates, at - 1, method)  # type: ignore[arg-type]
     assert (together - other)[0].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_read_that_the_policy_does_not_look_at_drives_nothing(method: str) -> None:
+    """What it looks at drives as much as if nothing else had been read."""
+    torch.manual_seed(0)
+    network = opinionated(HistoryScorer(replace(NETWORK, history=3), ARTICLES))
+    state, candidates, at = asked()
+    found = read_attributions(network, state, candidates, at, method)  # type: ignore[arg-type]
+    assert found[0, :2].tolist() == [0.0, 0.0]
+    assert found[0, 2:].abs().min() > 0
+    if method != "leave_one_out":  # where one is left out, an older read takes its place
+        alone = read_attributions(network, network.known(state), candidates, at, method)  # type: ignore[arg-type]
+        torch.testing.assert_close(found[0, 2:], alone[0])
+        torch.testing.assert_close(found[1, :3], alone[1])
 
 
 @pytest.mark.parametrize("method", METHODS)
