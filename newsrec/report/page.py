@@ -1,5 +1,6 @@
 """The page: sections in their order, through one template, into one file that needs nothing else."""
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from newsrec.report.numbers import counted, interval
 from newsrec.report.sections import comparison, study, verdict
 from newsrec.report.sections.examples import examples
 from newsrec.report.sections.slices import slices
-from newsrec.report.sources import Sources, gather
+from newsrec.report.sources import LEDGER, Sources, gather
 
 TEMPLATE, STYLE = "page.html.jinja", "page.css"
 
@@ -21,6 +22,13 @@ def write(out: str | Path, run: str | Path, study: str | Path | None = None, led
     """Write the page of ``run`` (see ``sources``) to the file ``out``. Raises NothingToReport and OSError."""
     places = (Path(place) if place is not None else None for place in (study, ledger))
     write_whole(out, render(gather(Path(run), *places)))
+
+
+def write_for_gate(out: str | Path, verdict: str | Path, releases: str | Path, name: str) -> None:
+    """The page of the run ``name`` with the folder ``verdict`` and the ledger of ``releases``, if it has one yet."""
+    ledger = Path(releases) / LEDGER
+    found = gather(Path(verdict), ledger=ledger if ledger.is_file() else None)
+    write_whole(out, render(replace(found, name=name)))
 
 
 def render(found: Sources) -> str:
@@ -68,7 +76,10 @@ def _headline(found: Sources) -> list[tuple[str, str]]:
     """What is looked for first: names and values."""
     facts = []
     if found.verdict is not None:
-        facts.append(("decision", f"{found.verdict['decision']} {found.verdict['candidate']}"))
+        facts.append(("decision", f"{found.verdict['decision']}: {found.verdict['candidate']}"))
+        for bound in found.verdict.get("bounds", ())[:1]:
+            ends = {"mean": bound["gain"], "low": bound["low"], "high": bound["high"]}
+            facts.append((f"gain in {bound['metric']}", interval(ends, "+", 4)))
     if found.comparison is not None:
         p = found.comparison["protocol"]
         winner = found.comparison.get("selection", {}).get("winner")

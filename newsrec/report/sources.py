@@ -17,6 +17,7 @@ VERDICT, COMPARISON, SLICES, EXAMPLES, RESULTS = (
     f"{name}.json" for name in ("verdict", "comparison", "slices", "examples", "results")
 )
 LEDGER = "verdicts.jsonl"
+"""What ``newsrec.gating`` calls it in the folder of the releases."""
 LEVELS_UP = 5
 """How far above a run the folder of releases is looked for."""
 

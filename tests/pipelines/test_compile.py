@@ -106,6 +106,13 @@ def test_graph_of_a_training(specs: dict) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINS)
+def test_the_gate_has_a_page_that_the_interface_shows(specs: dict, name: str) -> None:
+    component = dict(graph(specs[name]))["gate"]["componentRef"]["name"]
+    outputs = specs[name]["components"][component]["outputDefinitions"]["artifacts"]
+    assert outputs["page"]["artifactType"]["schemaTitle"] == "system.HTML"
+
+
+@pytest.mark.parametrize("name", TRAINS)
 def test_publishing_follows_neither_a_refusal_nor_missing_evidence(specs: dict, name: str) -> None:
     outer, inner = (branch(specs[name], f"!= '{decision}'") for decision in ("refuse", "not enough evidence"))
     assert upstream(outer) == {"evaluate", "gate"}

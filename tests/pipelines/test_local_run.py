@@ -97,6 +97,15 @@ def test_a_first_run_executes_everything_and_publishes(site: Site, first: RunRes
     assert site.ledger()[-1] == {"run": release.run, "state": "SUCCEEDED", "error": "", "served": release.version}
 
 
+def test_the_gate_leaves_a_page_that_names_the_run_and_its_winner(site: Site, first: RunResult) -> None:
+    assert first.verdict is not None
+    page = (first.directory / "gate" / "page").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert f"<h1>{site.served().run}</h1>" in page
+    assert f"<strong>Ship</strong> {first.verdict['candidate']} as the first release." in page
+    assert "What readers would see" in page
+
+
 def test_a_run_leaves_print_and_the_root_logger_as_they_were(first: RunResult) -> None:
     assert builtins.print.__module__ == "builtins"
     assert not [

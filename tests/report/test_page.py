@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from newsrec.cli import app
-from newsrec.report.page import render, sections
+from newsrec.report.page import render, sections, write_for_gate
 from newsrec.report.sources import Sources, gather
 from tests.conftest import ROOT
 from tests.report import runs
@@ -123,6 +123,16 @@ def test_contrast_is_that_of_wcag_in_light_and_dark(html: str, scheme: int) -> N
         bright, faint = sorted((luminance(colours[name]), luminance(colours[paper])), reverse=True)
         least = 3.0 if name.startswith("p") else 4.5  # graphics need less than text
         assert (bright + 0.05) / (faint + 0.05) >= least, f"{name} on {paper}"
+
+
+def test_a_gate_writes_the_page_of_its_run_with_the_ledger_of_the_releases(tmp_path: Path) -> None:
+    verdict = runs.run(tmp_path / "site") / "gate" / "verdict"
+    for ledger in (0, 2):
+        runs.write_ledger(tmp_path, ledger)
+        write_for_gate(tmp_path / "page", verdict, tmp_path / "releases", "request/job")
+        page = Page((tmp_path / "page").read_text())
+        assert page.headings[0] == (1, "request/job")
+        assert ("2 verdicts" in page.text) == bool(ledger)
 
 
 def test_the_command_writes_the_page(tmp_path: Path) -> None:

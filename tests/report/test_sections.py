@@ -59,6 +59,16 @@ def test_a_mixture_is_told_with_its_plan_and_bounds() -> None:
     assert of_kind(section, "points")[0].items == [Cell("a reason of its own")]
 
 
+def test_what_cannot_be_done_and_what_rankings_would_have_said_stand_beside_it() -> None:
+    check = {"name": "lift", "passed": False, "message": "lift is -1"}
+    ranking = {"ship": False, "decision": "refuse", "candidate": "dqn", "incumbent": None, "checks": [check]}
+    section = verdict(to_mapping(runs.shipping()) | {"note": "Nothing is served here.", "ranking": ranking})
+    assert of_kind(section, "text")[0].text == "Nothing is served here."
+    (folded,) = of_kind(section, "folded")
+    assert folded.title == "Rankings would have said refuse, and decide nothing here"
+    assert folded.blocks[0].items == [Cell("Failed: lift is -1", "bad")]
+
+
 def test_bounds_without_evidence_are_not_to_be_believed() -> None:
     section = verdict(to_mapping(runs.shipping("not enough evidence")))
     assert "not to be believed" in of_kind(section, "text")[-1].text
@@ -114,6 +124,18 @@ def test_a_metric_that_is_not_defined_says_so() -> None:
         policy["mrr"] = {"mean": None, "low": None, "high": None, "decisions": 0}
     table = of_kind(comparison.policies(found, number), "table")[0]
     assert cells(table)[0][table.head.index("MRR")] == "not defined"
+
+
+def test_the_winner_is_named_with_what_chose_it() -> None:
+    found = runs.comparison()
+    text, table = comparison.choice(found).blocks[:2]
+    assert "transformer has the highest nDCG@10" in text.text
+    assert [row[0].text for row in table.rows] == ["popularity", "transformer (winner)", runs.POLICIES[2]]
+    value = {"mean": 0.75, "low": 0.5, "high": 1.0}
+    found["selection"] |= {"objective": {"metric": "return_rate", "policies": {"transformer": value}}}
+    text, table = comparison.choice(found).blocks[:2]
+    assert "transformer has the best return_rate, as the log tells it" in text.text
+    assert [row[-1] for row in table.rows] == ["not defined", "0.750 [0.500, 1.000]", "not defined"]
 
 
 def test_coverage_has_no_interval() -> None:

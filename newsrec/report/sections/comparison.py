@@ -69,21 +69,21 @@ def choice(found: dict[str, Any] | None) -> Section:
     if found is None or "selection" not in found:
         return missing("choice", title, "Nothing was chosen here.")
     selection, p = found["selection"], found["selection"]["protocol"]
+    objective = selection.get("objective")
     metric, winner, lifts = label(selection["metric"]), selection["winner"], selection["lifts"]
-    text = (
-        f"On {counted(p['decisions'], 'validation decision')} before those above, {clock(p['from'])} to "
-        f"{clock(p['to'])} UTC, {winner} has the highest {metric} of the policies whose lift over popularity has an "
-        "interval above zero; popularity wins where there is none."
-    )
+    when = f"On {counted(p['decisions'], 'validation decision')} before those above, {clock(p['from'])} to "
+    why = f"has the highest {metric} of those whose lift over popularity has an interval above zero, or is popularity."
+    if objective:
+        why = f"has the best {objective['metric']}, as the log tells it of each policy; rankings choose nobody here."
     rows: list[Row] = []
     for name, value in selection["policies"].items():
         lift = lifts.get(name)
         own = Cell(f"{name} (winner)", "good") if name == winner else Cell(name)
-        rows.append([own, interval(value), Cell(interval(lift, "+") if lift else "", told_apart(lift))])
-    blocks: list[Block] = [
-        Text(text),
-        Table("On validation decisions", ("policy", metric, "lift over popularity"), rows),
-    ]
+        told = [interval(objective["policies"].get(name))] if objective else []
+        rows.append([own, interval(value), Cell(interval(lift, "+") if lift else "", told_apart(lift)), *told])
+    head = ["policy", metric, "lift over popularity", *([objective["metric"]] if objective else [])]
+    blocks: list[Block] = [Text(f"{when}{clock(p['to'])} UTC, {winner} {why}")]
+    blocks.append(Table("On validation decisions", head, rows))
     models = [[name, str(model["policy"]), str(model["version"])] for name, model in found.get("models", {}).items()]
     if models:
         blocks.append(Folded("Versions of the policies", [Table("Policies", ("name", "policy", "version"), models)]))

@@ -1,7 +1,7 @@
 """The gate's verdict, what it rests on, and all verdicts before it.
 
-Two kinds of verdict are known by what they hold: ``checks`` of a ranking against thresholds, and ``bounds`` of gains
-with a plan. One that holds both is told with both.
+Two kinds of verdict are known by what they hold: ``checks`` of rankings against thresholds, and ``bounds`` of gains
+with a plan, beside which ``ranking`` is what rankings would have said.
 """
 
 from collections.abc import Mapping
@@ -23,6 +23,8 @@ def verdict(found: dict[str, Any] | None) -> Section:
     sentence = str(found.get("sentence") or _sentence(found))
     rest = sentence.removeprefix(decision).strip().removesuffix(".") + "."
     blocks: list[Block] = [Banner(decision.capitalize(), rest, TONES.get(decision, "open"))]
+    if found.get("note"):
+        blocks.append(Text(str(found["note"])))
     if found.get("plan"):
         blocks.append(_plan(found["plan"], str(found["incumbent"])))
     reasons = [str(reason) for reason in found.get("reasons", ()) if str(reason) not in sentence]
@@ -32,6 +34,9 @@ def verdict(found: dict[str, Any] | None) -> Section:
         blocks.append(Points([_check(check) for check in found["checks"]]))
     if found.get("bounds"):
         blocks += _bounds(found)
+    if ranking := found.get("ranking"):
+        said = Points([_check(check) for check in ranking["checks"]])
+        blocks.append(Folded(f"Rankings would have said {ranking['decision']}, and decide nothing here", [said]))
     return Section("verdict", "Verdict", blocks)
 
 
