@@ -35,6 +35,7 @@ from newsrec.cli import guarded
 from newsrec.config import from_mapping, load, to_mapping
 from newsrec.evaluation.gate import GateConfig
 from newsrec.ingestion import SIMULATED
+from newsrec.report import page
 from newsrec.simulator.config import SimulationConfig
 from newsrec.slate import SlateConfig
 from pipelines.local import RunFailed, RunResult, run
@@ -107,7 +108,7 @@ def main() -> None:
         console.print(f"[bold]{number}  Readers ask, read and ask again[/] (predictor: KServe, features: Feast)\n")
         tour(servers, release, root / "store")
         took = time.monotonic() - began
-        places = {"report": result.verdict_directory / "report.md", "artefact": release.directory}
+        places = {"report": page_of(root), "artefact": release.directory}
         for name, path in {**places, "event log": root / "events.db", "run log": result.log}.items():
             console.print(f"{name:<10} {path.relative_to(ROOT)}", soft_wrap=True)
         console.print(f"took       {took:.0f} s")
@@ -126,6 +127,7 @@ def train(data: str, timezone: str, root: Path, asked: Path | None) -> RunResult
         for line in left_out(data, timezone):
             console.print(f"   {line}", markup=False, soft_wrap=True)
     result = run("training", arguments, root, console)
+    page.write(page_of(root), result.directory)
     console.print("\n[bold]2  Verdict and comparison[/]\n")
     console.print((result.verdict_directory / "verdict.md").read_text(), markup=False, soft_wrap=True)
     if simulated:
@@ -133,6 +135,11 @@ def train(data: str, timezone: str, root: Path, asked: Path | None) -> RunResult
         world = unknown(from_mapping(SimulationConfig, json.loads(arguments["simulation"])))
         who_comes_back(result.trained, names, world, root / "played" / arguments["code"], console)
     return result
+
+
+def page_of(root: Path) -> Path:
+    """The page of the latest run, to open in a browser."""
+    return root / "report.html"
 
 
 def tour(servers: Servers, release: releases.Release, store: Path) -> None:
