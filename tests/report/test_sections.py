@@ -51,7 +51,7 @@ def test_a_mixture_is_told_with_its_plan_and_bounds() -> None:
     assert dict(facts.items)["decides the whole after"] == "17 days or 20,000 readers"
     assert dict(facts.items)["clicks until then"] == "+57 expected, -1,234 at worst"
     (table,) = of_kind(section, "table")
-    assert [(row[0], row[-1]) for row in cells(table)] == [
+    assert [(row[0], row[1]) for row in cells(table)] == [
         ("active_days", "open"),
         ("click_rate", "shown"),
         ("hides", "broken"),
@@ -95,8 +95,8 @@ def test_the_ledger_is_told_newest_first_and_folds_what_is_old(tmp_path) -> None
     path.write_text(path.read_text() + "torn")
     section = history(gather(tmp_path).ledger)
     (table,) = of_kind(section, "table")
-    assert [row[1] for row in cells(table)] == ["run 6", "run 5", "run 4", "run 3", "run 2"]
-    assert cells(table)[0][2:4] == ["mix", "12.5%"]
+    assert [row[3] for row in cells(table)] == ["run 6", "run 5", "run 4", "run 3", "run 2"]
+    assert cells(table)[0][:3] == ["2026-01-07 00:00:00", "mix", "12.5%"]
     (folded,) = of_kind(section, "folded")
     assert folded.title == "2 older verdicts"
     assert "up to 0.35 of them" in of_kind(section, "text")[0].text

@@ -9,7 +9,7 @@ from typing import Any
 
 from newsrec.evaluation.shipping.ledger import Ledger
 from newsrec.report.blocks import Banner, Block, Cell, Facts, Folded, Points, Row, Section, Table, Text, missing
-from newsrec.report.numbers import counted, finite
+from newsrec.report.numbers import clock, counted, finite
 
 TONES = {"ship": "good", "mix": "open", "refuse": "bad", "not enough evidence": "open"}
 NEWEST = 5
@@ -60,7 +60,7 @@ def history(ledger: Ledger) -> Section:
         why = "There is no ledger of verdicts (verdicts.jsonl) beside the releases of this run, or none was named."
         return missing("ledger", "All verdicts so far", why)
     rows = [_entry(entry) for entry in reversed(ledger.entries)]
-    head = ("time", "run", "decision", "share", "")
+    head = ("time (UTC)", "decision", "share", "run", "why")
     blocks: list[Block] = [Table("The newest verdicts", head, rows[:NEWEST])]
     if len(rows) > NEWEST:
         older = Table("Older verdicts", head, rows[NEWEST:])
@@ -100,13 +100,13 @@ def _bounds(found: dict[str, Any]) -> list[Block]:
     rows: list[Row] = []
     for bound in found["bounds"]:
         cells = ["unknown" if bound[end] is None else f"{bound[end]:+.4g}" for end in ("gain", "low", "high")]
-        rows.append([str(bound["metric"]), *cells, f"more than {bound['needed']:+.4g}", _state(bound)])
+        rows.append([str(bound["metric"]), _state(bound), *cells, f"more than {bound['needed']:+.4g}"])
     about = f"A gain is a difference from {found['incumbent']} that is better above 0."
     if finite(found.get("risk")):
         about += f" Each end may be wrong with {found['risk']:.1%} at most."
     if found["decision"] == "not enough evidence":
         about += " The log cannot carry an answer, so these figures are for the record and not to be believed."
-    head = ("metric", "gain", "at least", "at most", "needed", "")
+    head = ("metric", "state", "gain", "at least", "at most", "needed")
     return [Table("What is known of each metric", head, rows), Text(about, "quiet")]
 
 
@@ -147,4 +147,4 @@ def _entry(entry: Mapping[str, Any]) -> list[str | Cell]:
     share = f"{entry['share']:.1%}" if finite(entry.get("share")) else ""
     tone = TONES.get(decision, "")
     sentence = str(entry.get("sentence", ""))
-    return [str(entry.get("time", "")), str(entry.get("run", "")), Cell(decision, tone), share, sentence]
+    return [clock(str(entry.get("time", ""))), Cell(decision, tone), share, str(entry.get("run", "")), sentence]
