@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,9 @@ def people() -> Population:
     return population(150)
 
 
-def test_a_quick_run_measures_every_part(tmp_path: Path) -> None:
+def test_a_quick_run_measures_every_part(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "abtest.json"
-    command = [sys.executable, "-m", "benchmarks.abtest", "--quick", "--out", str(out)]
+    command = [python, "-m", "benchmarks.abtest", "--quick", "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     read = json.loads(out.read_text())
@@ -32,8 +31,8 @@ def test_a_quick_run_measures_every_part(tmp_path: Path) -> None:
     assert read["figures"]["variance"]["left"] < 0.5
 
 
-def test_an_unknown_part_is_refused_by_name() -> None:
-    command = [sys.executable, "-m", "benchmarks.abtest", "--only", "magic"]
+def test_an_unknown_part_is_refused_by_name(python: Path) -> None:
+    command = [python, "-m", "benchmarks.abtest", "--only", "magic"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "magic" in done.stderr

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ from newsrec.evaluation.explanation_judge import REFERENCES, Judged
 from tests.conftest import ROOT
 
 
-def test_a_quick_run_judges_every_method_in_both_families(tmp_path: Path) -> None:
+def test_a_quick_run_judges_every_method_in_both_families(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "explanation.json"
-    command = [sys.executable, "-m", "benchmarks.explanation", "--quick", "--out", str(out)]
+    command = [python, "-m", "benchmarks.explanation", "--quick", "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     read = json.loads(out.read_text())

@@ -83,9 +83,9 @@ def test_a_bar_is_met_by_cpu_time_and_from_twice_as_fast_on() -> None:
     assert figures["update"]["ratio_by_the_clock"].value == pytest.approx(9.0)
 
 
-def test_a_process_trains_as_asked_and_says_what_it_took(tmp_path: Path) -> None:
+def test_a_process_trains_as_asked_and_says_what_it_took(python: Path, tmp_path: Path) -> None:
     (tmp_path / SETTINGS).write_text(json.dumps({"world": WORLD, "batch": 8, "reads": 1, "seed": 0}))
-    worker = Worker(sys.executable, "benchmarks.training_speed.ours", tmp_path, ROOT)
+    worker = Worker(python, "benchmarks.training_speed.ours", tmp_path, ROOT)
     assert worker.about["transitions"] > 8
     assert worker.about["mean_reads"] >= 1
     few, many = worker.take("train", 1), worker.take("train", 12)
@@ -94,9 +94,9 @@ def test_a_process_trains_as_asked_and_says_what_it_took(tmp_path: Path) -> None
     worker.close()
 
 
-def test_a_process_that_ends_is_quoted(tmp_path: Path) -> None:
+def test_a_process_that_ends_is_quoted(python: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"ended with code 1:\n(.*\n)*.*settings.json"):
-        Worker(sys.executable, "benchmarks.training_speed.ours", tmp_path, ROOT)
+        Worker(python, "benchmarks.training_speed.ours", tmp_path, ROOT)
 
 
 def test_where_d3rlpy_is_missing_it_says_how_to_get_it(
