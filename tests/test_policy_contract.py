@@ -137,9 +137,7 @@ def test_a_batch_without_a_click_or_a_slate_leaves_weights_finite(name: str) -> 
 
 @every_policy
 def test_the_same_seed_gives_the_same_weights(name: str) -> None:
-    first = {key: value.clone() for key, value in learnt(name).state_dict().items()}
-    learnt.cache_clear()
-    second = learnt(name).state_dict()
+    first, second = learnt(name).state_dict(), learnt.__wrapped__(name).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in second)
 
 
@@ -188,7 +186,8 @@ def with_new_articles(dwell_seconds: float = 0.0) -> Decisions:
 
 @functools.cache
 def solved_by_content(name: str) -> tuple[Artifact, Decisions, np.ndarray]:
-    return checkerboard.solve(name, with_new_articles(dwell_seconds(name)))
+    """Content shows the parity to all of them within an epoch or two."""
+    return checkerboard.solve(name, with_new_articles(dwell_seconds(name)), epochs=4)
 
 
 @every_personal_policy
