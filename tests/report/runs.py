@@ -9,6 +9,7 @@ import numpy as np
 
 from newsrec.evaluation.comparison import ComparisonConfig, compare
 from newsrec.evaluation.gate import GateConfig, decide
+from newsrec.evaluation.intervals import Interval
 from newsrec.evaluation.shipping import ledger
 from newsrec.evaluation.shipping.bounds import Bound
 from newsrec.evaluation.shipping.plan import Plan
@@ -78,9 +79,9 @@ def shipping(decision: str = "mix") -> Verdict:
     plan = Plan(0.125, "click_rate", 20_000, 17, 1234.5, 56.7) if decision == "mix" else None
     sentence = f"{decision} 12.5% of dqn into {SCRIPT}: the gain is unsure"
     reasons = ("a reason of its own",)
-    return Verdict(
-        "dqn", "incumbent", decision, sentence, reasons, "active_days", bounds, plan, 400, 900, 321.4, 0.05, "asked"
-    )
+    known = {"objective": "active_days", "bounds": bounds, "plan": plan, "more_readers": 400, "readers": 900}
+    weights = {"effective_readers": 321.4, "largest_weight": 12.0, "mean_weight": Interval(1.02, 0.9, 1.2)}
+    return Verdict("dqn", "incumbent", decision, sentence, reasons, **known, **weights, risk=0.05)
 
 
 def write_verdict(folder: Path, **files: Any) -> Path:

@@ -77,15 +77,12 @@ def test_bounds_without_evidence_are_not_to_be_believed() -> None:
 
 def test_weights_are_told_where_the_verdict_has_them() -> None:
     found = to_mapping(runs.shipping("not enough evidence"))
-    told = dict(of_kind(weights(found), "facts")[0].items)
-    assert told == {"effective readers": "321 of 900 readers", "missing for an answer": "about 400 more readers"}
-    mean = {"mean": 1.02, "low": 0.9, "high": 1.2}
-    told = dict(
-        of_kind(weights(found | {"weights": {"largest": 12.0, "largest_share": 0.25, "mean": mean}}), "facts")[0].items
-    )
-    assert told["largest weight of a decision"] == "12"
-    assert told["largest share of one reader"] == "25.0%"
-    assert told["mean weight"] == "1.020 [0.900, 1.200]"
+    assert dict(of_kind(weights(found), "facts")[0].items) == {
+        "effective readers": "321 of 900 readers",
+        "largest weight of a decision": "12",
+        "mean weight": "1.020 [0.900, 1.200]",
+        "missing for an answer": "about 400 more readers",
+    }
     assert "rankings alone" in weights({"decision": "ship", "candidate": "a", "checks": []}).blocks[0].text
 
 

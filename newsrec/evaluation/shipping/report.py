@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from newsrec.evaluation.intervals import Interval
 from newsrec.evaluation.shipping.bounds import Bound
 from newsrec.evaluation.shipping.verdict import Verdict
 
@@ -48,6 +49,8 @@ def _row(bound: Bound) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return _plain(value._asdict())
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

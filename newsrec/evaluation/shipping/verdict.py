@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from newsrec.config import InvalidConfig, digest
+from newsrec.evaluation.intervals import Interval
 from newsrec.evaluation.off_policy.diagnostics import Evidence, judge
 from newsrec.evaluation.shipping.bounds import Bound, Measured, bounds, contrast
 from newsrec.evaluation.shipping.config import ShippingConfig
@@ -59,6 +60,10 @@ class Verdict:
     """That are about missing; None where more would not help, 0 where there is an answer."""
     readers: int
     effective_readers: float
+    largest_weight: float
+    """Of one decision."""
+    mean_weight: Interval
+    """Holds 1 where the logged propensities are those that acted."""
     risk: float
     asked: str = ""
     """Digest of the configuration."""
@@ -168,6 +173,8 @@ class _Case(NamedTuple):
             more_readers=more_readers,
             readers=self.evidence.weights.readers,
             effective_readers=self.evidence.weights.effective_readers,
+            largest_weight=self.evidence.weights.largest,
+            mean_weight=self.evidence.weights.mean,
             risk=self.config.risk,
             asked=digest(self.config),
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from newsrec.evaluation.shipping.ledger import Ledger
 from newsrec.report.blocks import Banner, Block, Cell, Facts, Folded, Points, Row, Section, Table, Text, missing
-from newsrec.report.numbers import clock, counted, finite
+from newsrec.report.numbers import clock, counted, finite, interval
 
 TONES = {"ship": "good", "mix": "open", "refuse": "bad", "not enough evidence": "open"}
 NEWEST = 5
@@ -119,26 +119,17 @@ def _state(bound: Mapping[str, Any]) -> Cell:
 
 
 def _weights(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of what is there, whichever form the verdict has."""
-    values = {**found, **(found.get("weights") or {})}
+    """Names and values of what is there."""
     facts = []
-    if finite(values.get("effective_readers")):
-        of = f" of {counted(values['readers'], 'reader')}" if values.get("readers") is not None else ""
-        facts.append(("effective readers", f"{values['effective_readers']:,.0f}{of}"))
-    for name in ("largest", "largest_weight"):
-        if finite(values.get(name)):
-            facts.append(("largest weight of a decision", f"{values[name]:,.4g}"))
-    if finite(values.get("largest_share")):
-        facts.append(("largest share of one reader", f"{values['largest_share']:.1%}"))
-    mean = values.get("mean", values.get("mean_weight"))
-    if isinstance(mean, dict):
-        facts.append(("mean weight", f"{mean['mean']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"))
-    elif isinstance(mean, list | tuple):
-        facts.append(("mean weight", f"{mean[0]:.3f} [{mean[1]:.3f}, {mean[2]:.3f}]"))
-    elif isinstance(mean, int | float):
-        facts.append(("mean weight", f"{mean:.3f}"))
-    if values.get("more_readers"):
-        facts.append(("missing for an answer", f"about {counted(values['more_readers'], 'more reader')}"))
+    if finite(found.get("effective_readers")):
+        of = f" of {counted(found['readers'], 'reader')}" if found.get("readers") is not None else ""
+        facts.append(("effective readers", f"{found['effective_readers']:,.0f}{of}"))
+    if finite(found.get("largest_weight")):
+        facts.append(("largest weight of a decision", f"{found['largest_weight']:,.4g}"))
+    if found.get("mean_weight"):
+        facts.append(("mean weight", interval(found["mean_weight"])))
+    if found.get("more_readers"):
+        facts.append(("missing for an answer", f"about {counted(found['more_readers'], 'more reader')}"))
     return facts
 
 

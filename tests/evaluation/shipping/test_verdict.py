@@ -88,6 +88,14 @@ def test_too_few_effective_readers_are_told_how_many_are_missing() -> None:
     assert "effective readers of 50, expected 100" in found.sentence
 
 
+def test_the_weights_are_told_with_every_answer() -> None:
+    found = findings(500, 0.1, seeded())
+    told = judged(found._replace(weight=2.0 * found.weight), asked())
+    assert told.largest_weight == 2.0 * found.weight.max()
+    assert told.mean_weight.mean == pytest.approx(2.0 * found.weight.mean())
+    assert told.mean_weight.low > 1.0
+
+
 def test_wrong_propensities_are_not_a_matter_of_readers() -> None:
     """And nobody is refused by figures that mean nothing."""
     found = findings(5_000, -0.2, seeded())
