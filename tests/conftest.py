@@ -1,5 +1,6 @@
 """Fixtures that every test may use: real logs where they are found, a Redis, seeded generators."""
 
+import gc
 import os
 import shutil
 import socket
@@ -15,6 +16,12 @@ from tests.warm_python import warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = set(filter(None, os.environ.get("REQUIRE", "").split(",")))
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector need not look again and again through the thousands of modules that tests import."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -73,8 +73,13 @@ def exists(name: str) -> bool:
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
+@cache
+def imports(tree: ast.AST) -> list[str]:
     """The full name of each imported module, wherever the import stands."""
+    return list(_imports(tree))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -85,8 +90,13 @@ def imports(tree: ast.AST) -> Iterator[str]:
                 yield name if node.module in TOP or exists(name) else node.module
 
 
-def calls(tree: ast.AST) -> Iterator[str]:
+@cache
+def calls(tree: ast.AST) -> list[str]:
     """The full name of each function called by its name, as far as imports tell: ``np.load`` is numpy.load."""
+    return list(_calls(tree))
+
+
+def _calls(tree: ast.AST) -> Iterator[str]:
     known: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -193,10 +193,10 @@ def test_every_flag_has_a_meaning() -> None:
     assert cli.FLAG_MEANINGS.keys() == flags | {events.CANDIDATES_CUT, events.NO_READER_IDS}
 
 
-def test_the_program_runs_as_a_process(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_program_runs_as_a_process(real_data: Callable[[str], Path], python: Path, tmp_path: Path) -> None:
     arguments = ["data", "obd", str(real_data("obd-men")), "--out", str(tmp_path / "log")]
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
-    command = [sys.executable, "-m", "newsrec.cli", *arguments]
+    command = [python, "-m", "newsrec.cli", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "0.57% (115 of 20,000 shown)" in done.stdout
     assert events.read(tmp_path / "log").recommendations.num_rows == 20_000
