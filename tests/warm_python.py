@@ -28,6 +28,7 @@ from typing import NamedTuple
 LIBRARIES = (
     "prometheus_client",  # before Feast, which would have it keep its numbers in files that all programs shared
     "torch",
+    "torch._dynamo",  # which the first optimiser imports, in two seconds
     "kfp.dsl.executor_main",
     "scipy.stats",
     "sqlalchemy",

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +20,9 @@ from newsrec.simulator.rollout import simulate
 from tests.conftest import ROOT
 
 
-def test_a_quick_run_writes_every_part_and_says_what_was_not_met(tmp_path: Path) -> None:
+def test_a_quick_run_writes_every_part_and_says_what_was_not_met(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "simulator.json"
-    command = [sys.executable, "-m", "benchmarks.simulator", "--quick", "--out", str(out)]
+    command = [python, "-m", "benchmarks.simulator", "--quick", "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     read = json.loads(out.read_text())
@@ -35,8 +34,8 @@ def test_a_quick_run_writes_every_part_and_says_what_was_not_met(tmp_path: Path)
     assert "planner over" in done.stdout
 
 
-def test_an_unknown_part_is_refused_by_name() -> None:
-    command = [sys.executable, "-m", "benchmarks.simulator", "--only", "magic"]
+def test_an_unknown_part_is_refused_by_name(python: Path) -> None:
+    command = [python, "-m", "benchmarks.simulator", "--only", "magic"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "magic" in done.stderr
