@@ -142,6 +142,11 @@ class Section(NamedTuple):
     title: str
     blocks: Sequence[Block]
 
+    @property
+    def empty(self) -> bool:
+        """Whether it says only why it has nothing to tell."""
+        return len(self.blocks) == 1 and isinstance(self.blocks[0], Text) and self.blocks[0].tone == "missing"
+
 
 def missing(name: str, title: str, why: str) -> Section:
     """A section that this run or study has nothing for, and why."""

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from newsrec.files import write_whole
-from newsrec.report.blocks import Section
+from newsrec.report.blocks import Cell, Points, Section
 from newsrec.report.numbers import counted, interval
 from newsrec.report.sections import comparison, study, verdict
 from newsrec.report.sections.examples import examples
@@ -50,7 +50,16 @@ def render(found: Sources) -> str:
 
 
 def sections(found: Sources) -> list[Section]:
-    """All of them, in order; one that has nothing to tell says why."""
+    """Those that have something to tell, in order, and at the end one that says why the others have nothing."""
+    everything = parts(found)
+    empty = [section for section in everything if section.empty]
+    told = [section for section in everything if not section.empty]
+    why = Points([Cell(f"{section.title}: {section.blocks[0].text}") for section in empty])  # type: ignore[union-attr]
+    return [*told, *([Section("missing", "What is not here", [why])] if empty else [])]
+
+
+def parts(found: Sources) -> list[Section]:
+    """All sections in order, empty or not."""
     numbers = count(1)
 
     def number() -> int:

@@ -20,6 +20,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 120_000
+"""Milliseconds that a busy machine may take for a step."""
 SIZES = {"phone": (360, 740), "desktop": (1280, 900)}
 
 
@@ -30,7 +32,7 @@ def browser() -> Iterator[Browser]:
     if program is None:
         unavailable("chromium", "chromium not found; apt-get install chromium")
     with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=FLAGS)
+        started = driver.chromium.launch(executable_path=program, args=FLAGS, timeout=PATIENCE)
         yield started
         started.close()
 
@@ -70,6 +72,7 @@ def opened(browser: Browser, address: str, request: pytest.FixtureRequest) -> It
     width, height = SIZES[size]
     viewport, mobile = {"width": width, "height": height}, size == "phone"
     context = browser.new_context(viewport=viewport, color_scheme=scheme, is_mobile=mobile, has_touch=mobile)
+    context.set_default_timeout(PATIENCE)
     yield Opened(context.new_page(), address)
     context.close()
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from newsrec.cli import app
-from newsrec.report.page import render, sections, write_for_gate
-from newsrec.report.sources import Sources, gather
+from newsrec.report.page import parts, render, sections, write_for_gate
+from newsrec.report.sources import Ledger, Sources, gather
 from tests.conftest import ROOT
 from tests.report import runs
 from tests.report.markup import Page
@@ -87,12 +88,21 @@ def test_the_same_files_give_the_same_page(whole: Sources, html: str) -> None:
 
 
 def test_sections_stand_in_order_and_each_says_why_it_is_empty() -> None:
-    found = sections(Sources("nothing"))
+    found = parts(Sources("nothing"))
     assert [section.name for section in found] == NAMES
     for section in found:
         (block,) = section.blocks
         assert (block.kind, block.tone) == ("text", "missing")
         assert re.fullmatch(r"[A-Z].{20,}\.", block.text), section.name
+
+
+def test_what_is_not_there_is_told_at_the_end_of_what_is(whole: Sources) -> None:
+    *told, last = sections(replace(whole, slices=None, ledger=Ledger((), ())))
+    assert [section.name for section in told] == [
+        name for name in NAMES if name not in ("readers", "categories", "ledger", "retention", "weights")
+    ]
+    assert (last.name, len(last.blocks[0].items)) == ("missing", 5)
+    assert last.blocks[0].items[0].text.startswith("New readers and heavy readers: There are no slices here")
 
 
 def test_colours_are_those_of_the_style_sheet(html: str) -> None:

@@ -1,6 +1,7 @@
 """The curve of readers by active days, from the plays of a study."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,13 @@ def test_a_study_gives_a_curve_for_every_policy(played: Path) -> None:
 def test_what_is_not_there_is_named(played: Path, tmp_path: Path) -> None:
     found = gather(played)
     section = retained(found.study, tmp_path, lambda: 1)
-    assert section.blocks[0].text == "nominal: no plays are there of popularity, lottery."
+    assert section.empty
+    assert section.blocks[0].text.startswith("The plays of this study are not in")
+    shutil.copytree(played / "play", tmp_path / "play")
+    whole = plan(study())
+    shutil.rmtree(whole.plays["lottery", "nominal", 1].at(tmp_path))
+    section = retained(found.study, tmp_path, lambda: 1)
+    assert section.blocks[2].text == "nominal: no plays are there of lottery."
     assert "not beside its results" in retained(found.study, None, lambda: 1).blocks[0].text
     other = json.loads(json.dumps(found.study))
     other["study"]["unheard_of"] = 1

@@ -19,7 +19,13 @@ def slices(found: dict[str, Any] | None, group: str, number: Number) -> Section:
     title, parts = TITLES[group], (found or {}).get("groups", {}).get(group, [])
     if not found or not parts:
         why = "No decision with a click falls into any of these slices."
-        return missing(group, title, why if found else "The evaluation of this run wrote no slices (slices.json).")
+        return missing(
+            group,
+            title,
+            why
+            if found
+            else "There are no slices here (slices.json): this is no run of the pipeline, or an older one.",
+        )
     metric, baseline = label(found["metric"]), found["baseline"]
     names = list(parts[0]["policies"])
     plots = []

@@ -84,6 +84,8 @@ def retained(found: dict[str, Any] | None, plays: Path | None, number: Number) -
             blocks += _retained(world, of, list(found["worlds"][world]["levels"]), number)
         if of.left_out:
             blocks.append(Text(f"{world}: no plays are there of {', '.join(of.left_out)}.", "missing"))
+    if not any(of.shares for of in worlds.values()):
+        return missing("retention", title, f"The plays of this study are not in {plays.name}/play: see active days.")
     blocks.append(
         Text(
             "Everybody is followed for the same days, those who never came with zero, so nothing is censored. Plays "
