@@ -11,7 +11,7 @@ ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 def examples(found: dict[str, Any] | None) -> Section:
     title = "What readers would see"
     if not found or not found["examples"]:
-        why = "There are no slates here (examples.json): this is no run of the pipeline, an older one, or of one policy."
+        why = "There are no slates here (examples.json): this is no run of the pipeline, an older one or of one policy."
         return missing("examples", title, why)
     blocks: list[Block] = [Text(found["choice"])]
     for one in found["examples"]:
