@@ -1,4 +1,4 @@
-"""Worlds of the benchmark of explanations that are done once, whatever stops it."""
+"""Worlds of the benchmark of explanations are done once, whatever stops it, and the page shows what it found."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks import explanation
+from benchmarks.results import FOLDER, to_markdown
 from newsrec.evaluation.explanation import METHODS
 from newsrec.evaluation.explanation_judge import REFERENCES, Judged
 from newsrec.simulator.config import SimulationConfig
+from tests.conftest import ROOT
 
 
 def test_a_world_that_is_done_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +31,7 @@ def test_a_world_that_is_done_is_read_again(tmp_path: Path, monkeypatch: pytest.
     assert found[0].figures["explanation"]["cascade"]["worlds"][1]["recall"]["rollout"] == pytest.approx(133 / 9)
     explanation.measure(replace(size, readers=601), tmp_path)
     assert len(made) == 12, "worlds of another size are others"
+
+
+def test_the_page_of_explanations_shows_the_results_of_their_benchmark() -> None:
+    assert to_markdown(FOLDER / "explanation.json") in (ROOT / "docs" / "explanation.md").read_text(encoding="utf-8")
