@@ -52,7 +52,7 @@ class Size:
     """Resamples of the held-out readers."""
 
 
-FULL, QUICK = Size(), Size(readers=250, days=8, train_days=6, passes=2, draws=20)
+FULL, QUICK = Size(), Size(readers=150, days=6, train_days=4, passes=1, draws=20)
 
 
 def protocol(size: Size) -> str:

@@ -34,7 +34,7 @@ class Size:
     days: int = 28
 
 
-FULL, QUICK = Size(), Size(readers=80, worlds=1, days=8)
+FULL, QUICK = Size(), Size(readers=80, worlds=1, days=4)
 
 
 def protocol(size: Size) -> str:

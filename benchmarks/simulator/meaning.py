@@ -40,7 +40,7 @@ class Size:
     bored_readers: int = 1_000
 
 
-FULL, QUICK = Size(), Size(readers=60, days=6, bored_readers=60)
+FULL, QUICK = Size(), Size(readers=60, days=4, bored_readers=60)
 
 
 def protocol(size: Size) -> str:
