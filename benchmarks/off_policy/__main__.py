@@ -1,7 +1,8 @@
 """``python -m benchmarks.off_policy``: what the estimators must show before a policy is shipped on their word.
 
-All parts but ``policies`` take about three minutes of CPU time; that one trains and plays for some more, and is run by
-itself (``--only policies``). ``--quick`` takes half a minute, on so little that its figures mean nothing.
+All parts but ``policies`` and ``gate`` take about three minutes of CPU time; ``policies`` trains and plays for some more,
+``gate`` takes two and a half minutes, and both are run by themselves (``--only``). ``--quick`` takes half a minute, on so
+little that its figures mean nothing.
 """
 
 from pathlib import Path
@@ -11,12 +12,13 @@ import typer
 from rich.console import Console
 
 from benchmarks import running
-from benchmarks.off_policy import assumptions, efficiency, open_bandit, policies, speed
+from benchmarks.off_policy import assumptions, efficiency, gate, open_bandit, policies, speed
 from benchmarks.results import machine
 
 PARTS = {
     "efficiency": efficiency,
     "assumptions": assumptions,
+    "gate": gate,
     "open_bandit": open_bandit,
     "policies": policies,
     "speed": speed,

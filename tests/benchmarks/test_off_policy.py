@@ -22,7 +22,7 @@ def test_a_quick_run_writes_every_part(python: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     read = json.loads(out.read_text())
     assert (
-        {"efficiency", "assumptions", "open_bandit", "policies", "speed"}
+        {"efficiency", "assumptions", "gate", "open_bandit", "policies", "speed"}
         == set(read["figures"])
         == set(read["protocol"])
     )
