@@ -8,14 +8,28 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from tests.distribution import Distribution, order
 from tests.warm_python import warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = set(filter(None, os.environ.get("REQUIRE", "").split(",")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests' own distribution where whole files are asked for (``--dist loadfile``)."""
+    if config.getvalue("dist") == "loadfile":
+        return Distribution(config, log)
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: order(item.nodeid.partition("::")[0]))
 
 
 def pytest_collection_finish() -> None:
