@@ -3,6 +3,7 @@
 A policy without an estimate (not enough evidence) stands at 0: nothing is claimed, and the incumbent stays.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -51,3 +52,21 @@ def contrast(earned: np.ndarray, of_incumbent: np.ndarray) -> tuple[float, float
         value += sign * rate
         influence += sign * (clicks - rate * slates) / slates.mean()
     return float(value), float(influence.std(ddof=1) / len(influence) ** 0.5)
+
+
+def to_markdown(estimators: Mapping[str, Mapping[str, float | None]]) -> str:
+    """What became of the estimators of one newsroom as a table for prose; None where nothing was said."""
+    columns = {
+        "explained variance": ("explained", "{:.2f}"),
+        "Spearman": ("spearman", "{:.2f}"),
+        "gain lost": ("lost", "{:.0%}"),
+        "refused": ("refused", "{:.0%}"),
+        "intervals that hold the truth": ("covered", "{:.0%}"),
+        "bias": ("bias", "{:+.4f}"),
+        "root mean square error": ("error", "{:.4f}"),
+    }
+    rows = [("estimator", *columns), ("---",) * (1 + len(columns))]
+    for name, found in estimators.items():
+        cells = [(found[key], form) for key, form in columns.values()]
+        rows.append((name, *("" if value is None else form.format(value) for value, form in cells)))
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)

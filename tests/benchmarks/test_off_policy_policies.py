@@ -39,6 +39,7 @@ def test_what_a_policy_would_do_is_what_slates_say() -> None:
 def test_marginals_and_model_are_sums_over_all_slates() -> None:
     log, chance = of_probabilities(articles=5, places=3)
     found = counterfactual.under(log.first[0], log, chance)
+    assert found.to_go[:, 0] == pytest.approx((log.first[0] * chance.sum(2)).sum(1))
     whole, half = found.target.prod(1), len(log.chosen) // 2
     clicks = chance[np.arange(len(whole))[:, None], log.chosen, np.arange(3)].sum(1)
     for context in (slice(0, half), slice(half, None)):
@@ -104,6 +105,7 @@ def test_agreement_by_hand() -> None:
     assert swapped == pytest.approx((1.0 - 8.0 / 20.0, 0.8, 0.5, 0.0))
     refused = agreement(np.array([-0.02, 0.0, 0.02, np.nan]), truth)
     assert refused == pytest.approx((1.0 - 16.0 / 20.0, np.corrcoef([1, 2.5, 4, 2.5], [1, 2, 3, 4])[0, 1], 0.5, 0.25))
+    assert agreement(np.array([0.0, 0.0, 0.03, 0.03]), truth).lost == pytest.approx(0.25)  # either of two
     assert agreement(truth, truth - 1.0).lost == 1.0  # nobody gains
 
 

@@ -1,10 +1,12 @@
 """docs/off_policy.md shows what is there: its table is the committed results, its examples do what they say."""
 
 import doctest
+import json
 import re
 
 import pytest
 
+from benchmarks.off_policy import agreement
 from benchmarks.results import FOLDER, to_markdown
 from tests.conftest import ROOT
 
@@ -14,6 +16,14 @@ PAGE = ROOT / "docs" / "off_policy.md"
 def test_the_table_is_that_of_the_results() -> None:
     """Made by ``python -m benchmarks.off_policy``."""
     assert PAGE.read_text().endswith(f"\n{to_markdown(FOLDER / 'off_policy.json')}")
+
+
+def test_the_tables_of_trained_policies_are_those_of_the_results() -> None:
+    """Made by ``python -m benchmarks.off_policy --only policies``."""
+    made = FOLDER / "off_policy_policies.json"
+    (figures,) = json.loads(made.read_text(encoding="utf-8"))["figures"]["policies"].values()
+    for table in (to_markdown(made), agreement.to_markdown(figures["estimators"])):
+        assert f"\n{table}\n" in PAGE.read_text()
 
 
 def test_the_examples_do_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
