@@ -1,7 +1,7 @@
 """``python -m benchmarks.off_policy``: what the estimators must show before a policy is shipped on their word.
 
-All parts but ``policies`` and ``gate`` take about three minutes of CPU time; ``policies`` trains and plays for some more,
-``gate`` takes two and a half minutes, and both are run by themselves (``--only``). ``--quick`` takes half a minute, on so
+All parts but ``policies`` and ``gate`` take about three minutes of CPU time; ``policies`` trains and plays for some
+more, ``gate`` takes two and a half, and both are run by themselves (``--only``). ``--quick`` takes half a minute, on so
 little that its figures mean nothing.
 """
 
