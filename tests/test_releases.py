@@ -2,8 +2,8 @@
 
 import fcntl
 import json
-import multiprocessing
 import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from newsrec import artifact, mixture, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.releases import Conflict, current, publish_artifact, record_run, roll_back
+from tests.conftest import ROOT
 from tests.trained import made
 
 
@@ -256,24 +257,31 @@ def test_whatever_is_interrupted_leaves_the_old_release_and_can_be_repeated(
     assert releases.load(release.directory).version == fourth == release.version
 
 
-def _publish(root: Path, model: Path, incumbent: str, ready, outcomes) -> None:
-    ready.wait()
-    try:
-        outcomes.put((publish_artifact(root, model, incumbent, model.name), None))
-    except Conflict as refused:
-        outcomes.put((None, str(refused)))
+PUBLISH = """
+import json, sys
+from pathlib import Path
+from newsrec.releases import Conflict, publish_artifact
+root, model, incumbent = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    print(json.dumps([publish_artifact(Path(root), Path(model), incumbent, "at once"), None]))
+except Conflict as refused:
+    print(json.dumps([None, str(refused)]))
+"""
 
 
-def test_of_two_processes_that_publish_at_once_exactly_one_wins(root: Path, three: list[str], tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, outcomes = context.Barrier(2), context.Queue()
+def test_of_two_processes_that_publish_at_once_exactly_one_wins(
+    root: Path, three: list[str], python: Path, tmp_path: Path
+) -> None:
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
     models = [saved(tmp_path, seed, 400) for seed in (4, 5)]
-    processes = [context.Process(target=_publish, args=(root, m, three[2], ready, outcomes)) for m in models]
+    processes = [subprocess.Popen([python, "-c", PUBLISH, root, m, three[2]], **streams) for m in models]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
     for process in processes:
-        process.start()
-    found = [outcomes.get(timeout=120) for _ in processes]
-    for process in processes:
-        process.join(30)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    found = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
     (winner,) = [version for version, _ in found if version]
     (refusal,) = [refused for _, refused in found if refused]
     release = current(root)
