@@ -30,7 +30,8 @@ class Bar(NamedTuple):
     name: str
     value: float | None
     """None where it could not be measured; then ``bar`` says why."""
-    interval: tuple[float, float] | None
+    interval: tuple[float | None, float | None] | None
+    """An end is None or infinite where nothing bounds it, as that of a ratio whose denominator may be 0."""
     bar: str
     met: bool
 
@@ -133,7 +134,10 @@ def _found(bar: Bar) -> str:
 
 
 def _interval(bar: Bar) -> str:
-    return "" if bar.interval is None else f"[{bar.interval[0]:.3g}, {bar.interval[1]:.3g}]"
+    if bar.interval is None:
+        return ""
+    low, high = bar.interval
+    return f"[{-math.inf if low is None else low:.3g}, {math.inf if high is None else high:.3g}]"
 
 
 def _plain(value: Any) -> Any:

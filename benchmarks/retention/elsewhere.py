@@ -36,7 +36,7 @@ def measured(folder: Path = FOLDER) -> Part:
     return Part({"elsewhere": {"commits": commits}}, bars)
 
 
-def _interval(told: list[float] | None) -> tuple[float, float] | None:
+def _interval(told: list[float | None] | None) -> tuple[float | None, float | None] | None:
     return None if told is None else (told[0], told[1])
 
 

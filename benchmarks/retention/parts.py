@@ -93,7 +93,7 @@ def protocol(size: Size) -> dict[str, str]:
 def seeds(size: Size) -> dict[str, list[int]]:
     fresh, further = list(size.fresh_seeds), list(size.further_seeds)
     return {
-        "screening": [size.tuning_seed, *size.screening_seeds],
+        "screening": [*([size.tuning_seed] if size.trials else []), *size.screening_seeds],
         "finals": fresh,
         "elasticity": [*fresh, *size.screening_seeds],
         "other_worlds": fresh,

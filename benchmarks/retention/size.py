@@ -48,7 +48,7 @@ BRIEF = Size(
     trials=0,
     screening_seeds=(1,),
     fresh_seeds=(11, 12, 13, 14, 15),
-    further_seeds=(11, 12),
+    further_seeds=(11, 12, 13),
 )
 """The same parts with fewer seeds and contenders, as they stand in the file."""
 QUICK = Size(

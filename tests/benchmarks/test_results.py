@@ -14,6 +14,7 @@ def test_results_are_plain_json_with_the_bars_that_were_not_met(tmp_path: Path) 
     bars = [
         Bar("AUC", np.float64(0.71), (0.70, 0.72), "0.70 or more", True),
         Bar("candidates", None, None, "not told by this log", False),
+        Bar("share", 0.3, (-np.inf, np.inf), "0.5 or more", False),
     ]
     figures = {"curve": np.array([0.123456789, np.nan]), "n": np.int64(3)}
     found = Results("python -m x", {"a": "b"}, {"a": [1]}, machine(), versions(), figures, bars)
@@ -30,6 +31,7 @@ def test_results_are_plain_json_with_the_bars_that_were_not_met(tmp_path: Path) 
     table = to_markdown(tmp_path / "results" / "x.json").splitlines()
     assert table[2] == "| AUC | 0.70 or more | 0.71 | [0.7, 0.72] | yes |"
     assert table[3] == "| candidates | not told by this log |  |  | **no** |"
+    assert table[4] == "| share | 0.5 or more | 0.3 | [-inf, inf] | **no** |"
     console = Console(width=160)
     with console.capture() as capture:
         console.print(tables(found))
