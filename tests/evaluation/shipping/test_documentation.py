@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from benchmarks.results import FOLDER
+from benchmarks.results import to_markdown as table_of
 from newsrec.evaluation.shipping.report import to_markdown
 from tests.conftest import ROOT
 
@@ -27,3 +29,7 @@ def test_the_examples_do_what_they_say(capsys: pytest.CaptureFixture[str]) -> No
 def test_each_kind_of_verdict_is_shown() -> None:
     found = re.findall(r"^(ship|mix|refuse|not enough evidence) ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(found) == ["mix", "not enough evidence", "refuse", "ship"]
+
+
+def test_what_was_measured_is_what_the_benchmark_wrote() -> None:
+    assert table_of(FOLDER / "off_policy_gate.json").strip() in PAGE.read_text(encoding="utf-8")

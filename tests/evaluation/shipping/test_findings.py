@@ -16,6 +16,7 @@ from newsrec.evaluation.shipping.findings import METRICS, Seen, findings
 from newsrec.evaluation.shipping.verdict import decide
 from newsrec.events import KINDS
 from newsrec.features import DAY
+from newsrec.reward import RewardConfig
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.rollout import simulate
 from newsrec.slate import SlateConfig
@@ -45,6 +46,13 @@ def test_the_policy_that_wrote_the_log_is_its_own_mean(log: Decisions) -> None:
     assert 0.0 < by["coverage"] <= 1.0
     assert found.volume.decisions_a_day == pytest.approx(len(log) / len(np.unique(log.time // DAY)))
     assert found.weight.shape == (900,)
+
+
+def test_of_one_read_no_more_counts_than_the_reward_counts(log: Decisions) -> None:
+    rows, config = np.arange(len(log)), asked(guard_rails=(GuardRail("dwell", 0.05),))
+    found = findings(log, rows, Seen(FRESH, log), None, config, reward=RewardConfig(dwell_cap_seconds=10.0))
+    seconds = np.minimum(log.feedback[:, KINDS.index("dwell")], 10.0).sum()
+    assert found.measured["dwell"].incumbent.value == pytest.approx(seconds / 60 / len(log))
 
 
 def test_a_policy_like_the_one_that_acted_has_nothing_to_gain(log: Decisions) -> None:
