@@ -133,6 +133,14 @@ def test_the_served_policy_is_the_incumbent_and_gains_nothing_over_itself(site: 
         assert found["bounds"][0]["gain"] != 0.0
 
 
+def test_what_is_served_already_is_refused_and_not_mixed_into_itself(site: Site) -> None:
+    decisions = decisions_of(simulate(SimulationConfig(readers=120, days=5, slate_size=3, candidates=20)))
+    served = artifact.load(site.models[1])
+    asked = replace(GATE, shipping=replace(ASKED, objective="returned", guard_rails=(GuardRail("click_rate", 0.1),)))
+    found = gating.judge(decisions, np.arange(len(decisions)), served, served, asked)
+    assert (found.decision, found.bounds[0].gain, found.bounds[0].high) == ("refuse", 0.0, 0.0)
+
+
 def test_a_log_without_propensities_is_one_sentence(site: Site, evaluated: Path) -> None:
     decisions = decisions_of(simulate(SimulationConfig(readers=40, days=3, slate_size=3, candidates=20)))
     lacking = replace(decisions, propensity=np.full_like(decisions.propensity, np.nan))

@@ -25,6 +25,9 @@ from newsrec.evaluation.off_policy.terms import Ratio, Terms
 from newsrec.evaluation.off_policy.uncertainty import standard_errors
 from newsrec.evaluation.shipping.config import ShippingConfig
 
+ROUNDING = 1e-9
+"""In standard errors of the incumbent: differences below are those of floating point."""
+
 
 class Measured(NamedTuple):
     """A metric of both policies, as the estimators of ``off_policy`` give it; ``higher_is_better`` is not applied."""
@@ -81,6 +84,8 @@ def bounds(measured: Mapping[str, Measured], config: ShippingConfig) -> tuple[Bo
     for metric, (higher, needed, tolerated) in zip(config.metrics, demands, strict=True):
         both = measured[metric]
         (value, _), (error, spread) = standard_errors([contrast(both), both.incumbent])
+        if max(abs(value), error) < ROUNDING * spread:
+            value, error = 0.0, 0.0  # the same policy twice
         gain = value if higher else -value
         readers = len(np.unique(np.concatenate([both.candidate.reader, both.incumbent.reader])))
         free = max(readers - 1, 1)
