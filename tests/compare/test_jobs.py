@@ -7,7 +7,7 @@ import pytest
 
 from newsrec import config
 from newsrec.compare.jobs import Job, Plan, plan, shortened
-from newsrec.compare.study import Study
+from newsrec.compare.study import ORACLES, Study
 from newsrec.config import InvalidConfig
 from tests.compare.studies import LOTTERY, POPULARITY, study
 
@@ -25,8 +25,8 @@ def test_contenders_that_learn_the_same_share_their_training_and_oracles_need_no
     assert [job.name for job in found.jobs] == [
         "log, seed 1",
         "train popularity, seed 1",
-        *(f"play {who} in nominal, seed 1" for who in ("popularity", "lottery", "planner", "greedy_click")),
-        *(f"play {who} in flat, seed 1" for who in ("popularity", "lottery", "planner", "greedy_click")),
+        *(f"play {who} in nominal, seed 1" for who in ("popularity", "lottery", *ORACLES)),
+        *(f"play {who} in flat, seed 1" for who in ("popularity", "lottery", *ORACLES)),
     ]
     assert not found.plays["planner", "flat", 1].needs
 

@@ -166,6 +166,7 @@ def pipeline(
     (result.verdict_directory / "verdict.md").write_text("**Ship** transformer.")
     monkeypatch.setattr(demo, "console", paper)
     monkeypatch.setattr(demo, "run", lambda *_: result)
+    monkeypatch.setattr(demo.page, "write", lambda out, run: out.write_text(f"page of {run}"))
     monkeypatch.setattr(demo, "unknown", lambda log: WORLD)
     monkeypatch.setattr(demo, "who_comes_back", partial(simulated_readers.who_comes_back, workers=1))
     return tmp_path
@@ -177,22 +178,22 @@ def test_the_table_follows_the_verdict(
     played = pipeline / "played" / code_digest()
     played.parent.mkdir()
     shutil.copytree(folder, played)  # a world that is played already
-    demo.train("simulated", "UTC", pipeline)
+    demo.train("simulated", "UTC", pipeline, demo.GATE)
     said = text(paper)
     parts = [
         "1  Pipeline",
         "**Ship** transformer.",
-        "asks for ranking only",
         "3  Who comes back",
         "Simulated active days",
     ]
     assert [said.index(part) for part in parts] == sorted(said.index(part) for part in parts)
+    assert demo.page_of(pipeline).read_text() == f"page of {pipeline}"
     assert len(list(played.glob(f"*/*/{RECORD}"))) == len(list(folder.glob(f"*/*/{RECORD}")))
 
 
 def test_a_foreign_log_has_no_such_table(pipeline: Path, paper: Console, tmp_path: Path) -> None:
     ingestion.simulate_to(SimulationConfig(readers=30, days=2, articles_per_day=20), tmp_path / "events")
-    demo.train(f"events:{tmp_path / 'events'}", "UTC", pipeline)
+    demo.train(f"events:{tmp_path / 'events'}", "UTC", pipeline, None)
     said = text(paper)
     assert "**Ship** transformer." in said
     assert "dqn is left out: " in said
