@@ -44,11 +44,15 @@ def run_publish(pod: Container, winner: Path, incumbent: str) -> str | None:
     """The task ``publish`` in ``pod``, as the launcher of Kubeflow Pipelines runs it; its last line where it fails."""
     given = {"releases": "/data/releases", "incumbent": incumbent}
     texts = [name for name, kind in publish.component_spec.inputs.items() if kind.type == "String"]
-    model = {"name": "winner", "type": {"schemaTitle": "system.Model"}, "uri": str(winner), "metadata": {}}
+    (verdict,) = winner.parents[2].glob("gate/verdict")  # of the same run, which published one of them
+    artifacts = {
+        name: {"artifacts": [{"name": name, "type": {"schemaTitle": kind}, "uri": str(path), "metadata": {}}]}
+        for name, kind, path in (("winner", "system.Model", winner), ("verdict", "system.Artifact", verdict))
+    }
     outputs = {"parameters": {"Output": {"outputFile": "/tmp/version"}}, "outputFile": "/tmp/executor.json"}
     inputs = {
         "parameterValues": {name: given.get(name, "") for name in texts},  # without an object store
-        "artifacts": {"winner": {"artifacts": [model]}},
+        "artifacts": artifacts,
     }
     task = publish.component_spec.implementation.container
     arguments = [json.dumps({"inputs": inputs, "outputs": outputs}) if part == "{{$}}" else part for part in task.args]
