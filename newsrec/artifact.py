@@ -6,6 +6,8 @@ directory appears whole, its parts are checked by digest, and nothing in it is e
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from torch import nn
 from newsrec import config as configs
 from newsrec.catalogue import Catalogue
 from newsrec.config import InvalidConfig
+from newsrec.decisions import Decisions
 from newsrec.events import InvalidEvents, validate
 from newsrec.features import ARTICLE_FEATURES, POPULARITY_FEATURES, READER_FEATURES, feature_hash
 from newsrec.files import whole_directory, write_whole
@@ -52,6 +55,10 @@ class Artifact(NamedTuple):
     version: str
     """Digest of everything above."""
 
+    def sees(self, decisions: Decisions) -> Decisions:
+        """``decisions`` through the catalogue of its own training, with or without time as it was trained."""
+        return replace(decisions.numbered_by(self.catalogue), use_time=self.use_time)
+
 
 def create(
     name: str, policy: nn.Module, catalogue: Catalogue, use_time: bool = True, provenance: dict[str, Any] | None = None
@@ -59,7 +66,7 @@ def create(
     """The artefact of a policy trained just now; its version follows from its content alone."""
     provenance = provenance or {}
     made = Artifact(name, policy.eval(), catalogue, use_time, provenance, feature_hash(), version="")
-    return made._replace(version=_version(_manifest(made, _weights(policy), _articles(catalogue))))
+    return made._replace(version=content_version(_manifest(made, _weights(policy), _articles(catalogue))))
 
 
 def save(artifact: Artifact, directory: str | Path) -> Path:
@@ -69,7 +76,7 @@ def save(artifact: Artifact, directory: str | Path) -> Path:
     with whole_directory(directory) as partial:
         (partial / _WEIGHTS).write_bytes(weights)
         (partial / _ARTICLES).write_bytes(articles)
-        write_whole(partial / _MANIFEST, json.dumps({"version": _version(manifest), **manifest}, indent=2))
+        write_whole(partial / _MANIFEST, json.dumps({"version": content_version(manifest), **manifest}, indent=2))
     return Path(directory)
 
 
@@ -89,7 +96,8 @@ def _manifest(artifact: Artifact, weights: bytes, articles: bytes) -> dict[str, 
     }
 
 
-def _version(manifest: dict[str, Any]) -> str:
+def content_version(manifest: Mapping[str, Any]) -> str:
+    """Digest of all that ``manifest`` says beside its own version."""
     return configs.digest({key: value for key, value in manifest.items() if key != "version"})
 
 
@@ -122,28 +130,38 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     path = Path(directory) / _MANIFEST
     if path.with_name(MIXTURE_FILE).exists():
         raise InvalidArtifact(f"{directory} is a mixture; expected one artefact: name its incumbent or its candidate")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidArtifact(f"{path} cannot be read ({error.strerror}); expected the folder of an artefact") from None
-    except ValueError as error:
-        raise InvalidArtifact(f"{path} is no JSON: {error}") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise InvalidArtifact(f"{path} has format {found!r}, expected {FORMAT}")
     wanted = {"version": str, "name": str, "config": dict, "trained_articles": int, "use_time": bool}
-    for key, kind in {**wanted, "feature_hash": str, "inputs": list, "provenance": dict, "digests": dict}.items():
-        if not isinstance(manifest.get(key), kind):
-            raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")
+    wanted |= {"feature_hash": str, "inputs": list, "provenance": dict, "digests": dict}
+    manifest = read_form(path, "an artefact", FORMAT, wanted)
     if manifest["name"] not in REGISTRY:
         raise InvalidArtifact(f"{path}: policy {manifest['name']!r} is unknown, expected one of {', '.join(REGISTRY)}")
     if set(manifest["digests"]) != {_WEIGHTS, _ARTICLES}:
         raise InvalidArtifact(f"{path}: digests name {sorted(manifest['digests'])}, expected {_WEIGHTS}, {_ARTICLES}")
     if manifest["inputs"] != _INPUTS:
         raise InvalidArtifact(f"{path}: trained on inputs {manifest['inputs']}, this code has {_INPUTS}; train again")
-    if manifest["version"] != _version(manifest):
-        found = f"version {manifest['version']}, but its content has {_version(manifest)}"
+    if manifest["version"] != content_version(manifest):
+        found = f"version {manifest['version']}, but its content has {content_version(manifest)}"
         raise InvalidArtifact(f"{path} was changed: it says {found}; train again instead of editing an artefact")
+    return manifest
+
+
+def read_form(path: Path, what: str, format_: int, wanted: Mapping[str, type]) -> dict[str, Any]:
+    """The JSON object of ``format_`` in ``path``, the manifest of ``what``, whose values have the types ``wanted``.
+
+    Raises InvalidArtifact.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArtifact(f"{path} cannot be read ({error.strerror}); expected the folder of {what}") from None
+    except ValueError as error:
+        raise InvalidArtifact(f"{path} is no JSON: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != format_:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise InvalidArtifact(f"{path} has format {found!r}, expected {format_}")
+    for key, kind in wanted.items():
+        if not isinstance(manifest.get(key), kind):
+            raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")
     return manifest
 
 

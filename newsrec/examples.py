@@ -13,7 +13,7 @@ tells of a whole request, for the first few alone::
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,7 +81,7 @@ def _decision(decisions: Decisions, row: int) -> dict[str, Any]:
 
 def _slate(judged: Artifact, decisions: Decisions, row: int, config: ExamplesConfig) -> dict[str, Any]:
     """The first articles by ``judged``, with what drove them."""
-    seen = replace(decisions.numbered_by(judged.catalogue), use_time=judged.use_time)
+    seen = judged.sees(decisions)
     batch = seen.batch(np.array([row]))
     state, candidates, policy = batch.state, batch.candidates, judged.policy
     if isinstance(policy, torch.nn.Module):

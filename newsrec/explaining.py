@@ -1,7 +1,6 @@
 """One logged request explained: what a policy would serve there, which reads drove each article, and why it moved."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -204,7 +203,7 @@ def _settings(loaded: Artifact) -> dict[str, Any]:
 
 
 def _seen_by(loaded: Artifact, one: Decisions) -> tuple[State, Candidates]:
-    batch = replace(one.numbered_by(loaded.catalogue), use_time=loaded.use_time).batch(np.array([0]))
+    batch = loaded.sees(one).batch(np.array([0]))
     return batch.state, batch.candidates
 
 

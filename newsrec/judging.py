@@ -10,7 +10,7 @@ without time, as it was trained.
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,8 +185,7 @@ def _check_rows(
 
 def seen(decisions: Decisions, loaded: Artifact, slates: SlateConfig) -> Seen:
     """The policy of ``loaded`` as it would act, with ``decisions`` as it sees them."""
-    own = replace(decisions.numbered_by(loaded.catalogue), use_time=loaded.use_time)
-    return Seen(Acting(loaded.policy.scores, slates), own)  # type: ignore[arg-type]
+    return Seen(Acting(loaded.policy.scores, slates), loaded.sees(decisions))  # type: ignore[arg-type]
 
 
 def _best_objective(
@@ -213,8 +212,7 @@ def _best_objective(
 def _rankings(decisions: Decisions, judged: Mapping[str, Artifact], rows: np.ndarray, k: int) -> dict[str, Ranking]:
     found = {}
     for name, loaded in judged.items():
-        seen = replace(decisions.numbered_by(loaded.catalogue), use_time=loaded.use_time)
-        found[name] = evaluate(loaded.policy, seen, rows, k)  # type: ignore[arg-type]
+        found[name] = evaluate(loaded.policy, loaded.sees(decisions), rows, k)  # type: ignore[arg-type]
     return found
 
 

@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from newsrec import artifact, assignment, config
+from newsrec import artifact, assignment
 from newsrec.artifact import MIXTURE_FILE, Artifact, InvalidArtifact
 from newsrec.config import InvalidConfig
 from newsrec.files import whole_directory, write_whole
@@ -86,7 +86,7 @@ def write(
         "share": share,
         "arms": {arm: loaded[arm].version for arm in ARMS},
     }
-    version = _version(manifest)
+    version = artifact.content_version(manifest)
     with whole_directory(directory) as partial:
         for arm, place in places.items():
             shutil.copytree(place, partial / arm)
@@ -123,24 +123,14 @@ def load(directory: str | Path) -> Mixture:
 def read_manifest(directory: str | Path) -> dict[str, Any]:
     """What ``mixture.json`` says, checked for form. Raises InvalidArtifact."""
     path = Path(directory) / MIXTURE_FILE
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidArtifact(f"{path} cannot be read ({error.strerror}); expected the folder of a mixture") from None
-    except ValueError as error:
-        raise InvalidArtifact(f"{path} is no JSON: {error}") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise InvalidArtifact(f"{path} has format {found!r}, expected {FORMAT}")
-    for key, kind in {"version": str, "experiment": str, "salt": str, "share": float, "arms": dict}.items():
-        if not isinstance(manifest.get(key), kind):
-            raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")
+    wanted = {"version": str, "experiment": str, "salt": str, "share": float, "arms": dict}
+    manifest = artifact.read_form(path, "a mixture", FORMAT, wanted)
     if set(manifest["arms"]) != set(ARMS):
         raise InvalidArtifact(f"{path}: arms are {sorted(manifest['arms'])}, expected {' and '.join(ARMS)}")
     if wrong := _wrong(manifest["share"], manifest["experiment"], manifest["salt"]):
         raise InvalidArtifact(f"{path}: {wrong}")
-    if manifest["version"] != _version(manifest):
-        found = f"version {manifest['version']}, but its content has {_version(manifest)}"
+    if manifest["version"] != artifact.content_version(manifest):
+        found = f"version {manifest['version']}, but its content has {artifact.content_version(manifest)}"
         raise InvalidArtifact(f"{path} was changed: it says {found}; write the mixture again instead of editing it")
     return manifest
 
@@ -148,10 +138,6 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
 def control(directory: str | Path) -> Path:
     """Of what is in ``directory`` the artefact that most readers had before: of a mixture the incumbent's folder."""
     return Path(directory) / INCUMBENT if is_mixture(directory) else Path(directory)
-
-
-def _version(manifest: dict[str, Any]) -> str:
-    return config.digest({key: value for key, value in manifest.items() if key != "version"})
 
 
 def _wrong(share: float, experiment: str, salt: str) -> str:

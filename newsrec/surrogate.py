@@ -75,12 +75,19 @@ def signs(feedback: np.ndarray, row: np.ndarray, decisions: int) -> tuple[np.nda
 def fit(seen: np.ndarray, unknown: np.ndarray, returned: np.ndarray, expected: np.ndarray) -> ReturnModel:
     """The return model of V visits: ``seen`` [V, F] and ``unknown`` [V] as ``signs`` gives them, summed over slates.
 
-    ``returned`` and ``expected`` [V] as in ``newsrec.habit.Windows``. Newton's method.
+    ``returned`` and ``expected`` [V] as in ``newsrec.habit.Windows``.
     """
     x = np.column_stack([seen, unknown, np.ones(len(seen))])  # [V, F + 2]
+    found, _, curvature = regress(x, returned, expected)
+    error = np.sqrt(np.diag(np.linalg.inv(curvature)))
+    count = len(FEATURES)
+    return ReturnModel(found[:count], error[:count], float(expected.mean()) if len(expected) else 0.0)
+
+
+def regress(x: np.ndarray, returned: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients [C] of ``x`` [V, C], whose last column is the constant; hazards [V] and curvature [C, C] there."""
     prior = np.append(np.full(x.shape[1] - 1, RIDGE), 1e-6)
-    found = np.zeros(x.shape[1])
-    curvature = np.diag(prior)
+    found, hazard, curvature = np.zeros(x.shape[1]), expected, np.diag(prior)
     for _ in range(STEPS):
         hazard = expected * np.exp(np.clip(x @ found, -4.0, 4.0))
         curvature = (x * hazard[:, None]).T @ x + np.diag(prior)
@@ -88,9 +95,7 @@ def fit(seen: np.ndarray, unknown: np.ndarray, returned: np.ndarray, expected: n
         found = found + step
         if np.abs(step).max() < 1e-8:
             break
-    error = np.sqrt(np.diag(np.linalg.inv(curvature)))
-    count = len(FEATURES)
-    return ReturnModel(found[:count], error[:count], float(expected.mean()) if len(expected) else 0.0)
+    return found, hazard, curvature
 
 
 def retention(

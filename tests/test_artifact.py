@@ -138,7 +138,7 @@ def resigned(change: Callable[[dict], object]) -> Callable[[Path], None]:
 
     def both(manifest: dict) -> None:
         change(manifest)
-        manifest["version"] = artifact._version(manifest)
+        manifest["version"] = artifact.content_version(manifest)
 
     return edit(both)
 

@@ -169,7 +169,7 @@ def edit(change: Callable[[dict], object], sign: bool = False) -> Callable[[Path
         manifest = json.loads((directory / "mixture.json").read_text())
         change(manifest)
         if sign:
-            manifest["version"] = mixture._version(manifest)
+            manifest["version"] = artifact.content_version(manifest)
         (directory / "mixture.json").write_text(json.dumps(manifest))
 
     return apply

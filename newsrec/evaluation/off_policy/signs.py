@@ -26,7 +26,7 @@ from newsrec.decisions import Decisions
 from newsrec.evaluation.off_policy import checks, places
 from newsrec.evaluation.off_policy.places import Placed
 from newsrec.evaluation.off_policy.terms import Ratio, Terms
-from newsrec.surrogate import FEATURES, RIDGE, STEPS
+from newsrec.surrogate import FEATURES
 
 SIGNS = FEATURES[:4]
 """read, dwell, liked and hidden."""
@@ -61,16 +61,7 @@ def fit(decisions: Decisions, rows: np.ndarray) -> Worth:
             f"found no read of known dwell in {len(x)} visits, expected some to tell what brings readers back: log "
             f"clicks and dwell, or ask for another metric than returned"
         )
-    prior = np.append(np.full(x.shape[1] - 1, RIDGE), 1e-6)
-    theta, curvature = np.zeros(x.shape[1]), np.diag(prior)
-    hazard = expected
-    for _ in range(STEPS):
-        hazard = expected * np.exp(np.clip(x @ theta, -4.0, 4.0))
-        curvature = (x * hazard[:, None]).T @ x + np.diag(prior)
-        step = np.linalg.solve(curvature, x.T @ (returned - hazard) - prior * theta)
-        theta = theta + step
-        if np.abs(step).max() < 1e-8:
-            break
+    theta, hazard, curvature = surrogate.regress(x, returned, expected)
     score = np.linalg.solve(curvature, (x * (returned - hazard)[:, None]).T).T * expected.mean()  # [V, F + 2]
     names, first = np.unique(decisions.user[rows], return_index=True)
     of_reader = np.searchsorted(names, of_visit.reader[kept])
