@@ -86,7 +86,7 @@ def warm_python() -> Iterator[Path]:
         [sys.executable, str(Path(__file__)), str(listener.fileno())],
         pass_fds=[listener.fileno()],
         stdin=subprocess.PIPE,
-        env=environment | {"_KFP_RUNTIME": "true"},
+        env=environment | {"_KFP_RUNTIME": "true", "OMP_NUM_THREADS": "1"},  # a pool of threads would be lost
     )
     listener.close()
     try:
