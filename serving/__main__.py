@@ -72,8 +72,8 @@ def predictor(
 
     from newsrec.artifact import InvalidArtifact
     from newsrec.config import from_mapping
-    from serving.arms import Arms
-    from serving.live_articles import LiveArticles, Refresher
+    from serving.bundle import make_bundle
+    from serving.live_articles import Refresher
     from serving.predictor import Predictor
     from serving.recommend import ServingConfig
     from serving.server import Server
@@ -83,16 +83,15 @@ def predictor(
     with _one_sentence(InvalidArtifact):
         config = from_mapping(ServingConfig, options | {"shelf_life_hours": shelf_life_hours}, "options")
         released, backends = _released(artifact), _connect(store, event_log, reader_key_file)
-        arms = Arms(released)
-        live = LiveArticles([arm.artifact.catalogue for arm in arms.all], backends)
-        model = Predictor(model_name, released, backends, live, config, log_slates)
-    refresher = Refresher(live, refresh_seconds)
+        bundle = make_bundle(released, backends, config)
+        model = Predictor(model_name, bundle, backends, config, log_slates)
+    refresher = Refresher(lambda: model.bundle.live, refresh_seconds)
     refresher.start()
     model.warm_up()
     gc.collect()
     gc.freeze()  # a full collection over the imported libraries would hold a request up for 200 ms
     where = f"http://{host}:{listening.getsockname()[1]}/v1/models/{model_name}:predict"
-    log.info("%s, %d articles, at %s", arms, len(live.shelves[0].catalogue.ids) - 1, where)
+    log.info("%s, %d articles, at %s", bundle.arms, len(bundle.live.shelves[0].catalogue.ids) - 1, where)
     Server(listening, grpc_port).start([model])
     refresher.stop()
     backends.database.close()

@@ -8,7 +8,7 @@ reads. Where several policies serve, all of them choose from the same articles a
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -84,22 +84,24 @@ def _changed(shelf: Shelf, articles: pa.Table, version: str) -> Shelf:
 class Refresher(threading.Thread):
     """Polls for changed articles each second, and re-reads counts every ``refresh_seconds``, until ``stop``.
 
-    A failure is logged and counted; what was read last goes on being served.
+    ``current`` tells at each poll which articles are served. A failure is logged and counted; what was read last goes
+    on being served.
     """
 
-    def __init__(self, live: LiveArticles, refresh_seconds: float) -> None:
+    def __init__(self, current: Callable[[], LiveArticles], refresh_seconds: float) -> None:
         super().__init__(name="refresher", daemon=True)
-        self._live, self._refresh_seconds = live, refresh_seconds
+        self._current, self._refresh_seconds = current, refresh_seconds
         self._stopped = threading.Event()
 
     def run(self) -> None:
         counted = time.monotonic()
         while not self._stopped.wait(POLL_SECONDS):
+            live = self._current()
             try:
-                if changed := self._live.poll():
+                if changed := live.poll():
                     log.info("%d articles are new or changed", changed)
                 if time.monotonic() - counted >= self._refresh_seconds:
-                    self._live.count()
+                    live.count()
                     counted = time.monotonic()
             except (FeatureStoreError, *EVENT_LOG_FAILURES) as error:
                 REFRESH_FAILURES.inc()

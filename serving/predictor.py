@@ -16,12 +16,10 @@ from kserve.errors import InvalidInput
 from prometheus_client import Counter
 from pydantic import ValidationError
 
-from newsrec.artifact import Artifact
 from newsrec.features import HOUR
-from newsrec.mixture import Mixture
-from serving.arms import Arm, Arms
+from serving.arms import Arm
 from serving.backends import Backends
-from serving.live_articles import LiveArticles
+from serving.bundle import Bundle
 from serving.online_store import EVENT_LOG_FAILURES, one_line, read_reader
 from serving.recommend import Decision, ServingConfig, UnknownArticles, Visit, recommend
 from serving.refusals import one_sentence
@@ -40,35 +38,37 @@ log = logging.getLogger(__name__)
 
 
 class Predictor(kserve.Model):
-    """Answers from ``released``, ``live`` articles and the reader's features in the online store.
+    """Answers from its ``bundle`` and the reader's features in the online store.
 
-    Of a mixture each reader gets the policy of their arm; ``live`` has a shelf for each, in the order of ``Arms.all``.
-    With ``log_slates`` every decision is committed to the event log before it is answered.
+    Of a mixture each reader gets the policy of their arm. With ``log_slates`` every decision is committed to the event
+    log before it is answered.
     """
 
+    bundle: Bundle
+    """The current one, replaced whole by ``adopt``."""
+
     def __init__(
-        self,
-        name: str,
-        released: Artifact | Mixture,
-        backends: Backends,
-        live: LiveArticles,
-        config: ServingConfig,
-        log_slates: bool = True,
+        self, name: str, bundle: Bundle, backends: Backends, config: ServingConfig, log_slates: bool = True
     ) -> None:
         super().__init__(name)
-        self._released, self._arms, self._backends, self._live = released, Arms(released), backends, live
+        self.bundle, self._backends = bundle, backends
         self._config, self._slate_log = config, SlateLog(backends.database) if log_slates else None
         self._threads = ThreadPoolExecutor(THREADS, "slate")
         self.load()
 
     def load(self) -> bool:
         """Ready where the store holds the very features that the policy was trained on."""
-        found, expected = self._backends.store.feature_hash(), self._released.feature_hash
-        self.ready = found == expected
-        if not self.ready:
-            self._why = f"The store has features {found}, the artefact expects {expected}; serve another artefact."
+        misfit = self.bundle.misfit(self._backends.store)
+        self.ready = misfit is None
+        if misfit is not None:
+            self._why = misfit
             log.error("not ready: %s", self._why)
         return self.ready
+
+    def adopt(self, bundle: Bundle) -> None:
+        """Answer from ``bundle`` from now on; requests in flight end with the one they began with."""
+        self.bundle = bundle
+        self.load()
 
     async def healthy(self) -> bool:
         """True. Raises NotReady with both hashes where artefact and store disagree."""
@@ -79,8 +79,8 @@ class Predictor(kserve.Model):
     def warm_up(self) -> None:
         """Make a slate for nobody by each policy, so that no first reader waits for lazy set-up; none is logged."""
         if self.ready:
-            for arm in self._arms.all:
-                self._decide(SlateRequest(user_id="nobody"), "warm-up", self._backends.clock(), arm)
+            for arm in self.bundle.arms.all:
+                self._decide(self.bundle, SlateRequest(user_id="nobody"), "warm-up", self._backends.clock(), arm)
 
     def get_input_types(self) -> list[dict]:
         return [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}]
@@ -91,12 +91,14 @@ class Predictor(kserve.Model):
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
         """V1: ``{"predictions": [...]}``; V2: the tensor ``response``. Raises InvalidInput with one sentence."""
         await self.healthy()  # KServe's gRPC route does not ask
-        v2 = isinstance(payload, kserve.InferRequest)
+        bundle, v2 = self.bundle, isinstance(payload, kserve.InferRequest)
         requests = _parse({"instances": _elements(payload)} if v2 else _json(payload))
-        answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, requests)
-        return self._tensor(payload, answers) if v2 else {"predictions": answers}
+        answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, bundle, requests)
+        return self._tensor(payload, answers, bundle.released.version) if v2 else {"predictions": answers}
 
-    def _tensor(self, request: kserve.InferRequest, answers: list[dict[str, Any]]) -> kserve.InferResponse:
+    def _tensor(
+        self, request: kserve.InferRequest, answers: list[dict[str, Any]], version: str
+    ) -> kserve.InferResponse:
         data = [json.dumps(answer) for answer in answers]
         output = kserve.InferOutput(OUTPUT, [len(data)], "BYTES")
         output.set_data_from_numpy(np.array(data, np.object_), binary_data=request.use_binary_outputs)
@@ -104,15 +106,15 @@ class Predictor(kserve.Model):
             request.id or uuid.uuid4().hex,
             self.name,
             [output],
-            self._released.version,
+            version,
             use_binary_outputs=request.use_binary_outputs,
             requested_outputs=request.request_outputs,
         )
 
-    def _answer(self, requests: list[SlateRequest]) -> list[dict[str, Any]]:
+    def _answer(self, bundle: Bundle, requests: list[SlateRequest]) -> list[dict[str, Any]]:
         now = self._backends.clock()
         try:
-            decisions = [self._decide(request, uuid.uuid4().hex, now) for request in requests]
+            decisions = [self._decide(bundle, request, uuid.uuid4().hex, now) for request in requests]
         except UnknownArticles as error:
             raise InvalidInput(str(error)) from None
         logged = [decision.event() for decision in decisions if decision.slate]  # an empty slate decides nothing
@@ -124,17 +126,19 @@ class Predictor(kserve.Model):
         DEGRADED_SLATES.inc(sum(decision.visit.degraded for decision in decisions))
         return [decision.answer() for decision in decisions]
 
-    def _decide(self, request: SlateRequest, request_id: str, now: int, arm: Arm | None = None) -> Decision:
+    def _decide(
+        self, bundle: Bundle, request: SlateRequest, request_id: str, now: int, arm: Arm | None = None
+    ) -> Decision:
         """By ``arm``, else by the reader's own."""
         user_id = self._backends.stored_id(request.user_id)
-        arm = arm or self._arms.of(user_id)
+        arm = arm or bundle.arms.of(user_id)
         reader = read_reader(self._backends.store, user_id)
         seed = int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed if request.seed is None else request.seed)
         visit = Visit(request, request_id, user_id, reader.features, reader.degraded, now)
         since = visit.time - int(self._config.shelf_life_hours * HOUR)
         visit = visit._replace(read=self._read_since(user_id, since), experiment=arm.experiment, arm=arm.name)
-        return recommend(visit, self._live.shelves[arm.shelf], arm.artifact, self._config, generator)
+        return recommend(visit, bundle.live.shelves[arm.shelf], arm.artifact, self._config, generator)
 
     def _read_since(self, user_id: str, time: int) -> tuple[str, ...]:
         """What the event log knows to be read; nothing where it does not answer, the packed history bars the latest."""

@@ -16,6 +16,7 @@ from newsrec.assignment import pseudonym
 from newsrec.event_log import EventDatabase
 from newsrec.features import HISTORY_LENGTH
 from serving.backends import Backends
+from serving.bundle import make_bundle
 from serving.collector import create_app
 from serving.live_articles import LiveArticles
 from serving.predictor import Predictor
@@ -50,10 +51,10 @@ def both(site: Site, tmp_path: Path) -> Iterator[Both]:
     database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
     backends = Backends(open_store(tmp_path / "store"), database, KEY, clock)
     loaded = artifact.load(site.folder / "artifact")
-    live = LiveArticles([loaded.catalogue], backends)
-    predictor = Predictor("newsrec", loaded, backends, live, ServingConfig())
+    bundle = make_bundle(loaded, backends, ServingConfig())
+    predictor = Predictor("newsrec", bundle, backends, ServingConfig())
     with TestClient(create_app(backends)) as collector:
-        yield Both(predictor, live, collector, backends)
+        yield Both(predictor, bundle.live, collector, backends)
     database.close()
 
 

@@ -28,9 +28,8 @@ from newsrec.event_log import EventDatabase
 from newsrec.features import DAY
 from newsrec.mixture import Mixture
 from newsrec.registry import REGISTRY
-from serving.arms import Arms
 from serving.backends import Backends
-from serving.live_articles import LiveArticles
+from serving.bundle import make_bundle
 from serving.predictor import Predictor
 from serving.recommend import ServingConfig
 from serving.server import NotReady
@@ -80,8 +79,7 @@ def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
 
 
 def predictor(released: Artifact | Mixture, backends: Backends) -> Predictor:
-    live = LiveArticles([arm.artifact.catalogue for arm in Arms(released).all], backends)
-    return Predictor("newsrec", released, backends, live, ServingConfig())
+    return Predictor("newsrec", make_bundle(released, backends, ServingConfig()), backends, ServingConfig())
 
 
 def ask(server: Predictor, readers: Sequence[str], **more: Any) -> list[dict[str, Any]]:
