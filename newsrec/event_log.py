@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
+from newsrec import own_decisions
 from newsrec.database import connect, held, members, transaction
 from newsrec.event_tables import ARTICLES, FEEDBACK, METADATA, PROBE, QUARANTINE, RECOMMENDATIONS, records, scan
 from newsrec.events import EventLog, InvalidEvents
@@ -58,6 +59,11 @@ class EventDatabase:
                 connection.execute(RECOMMENDATIONS.insert(), new)
                 release(connection, [row["request_id"] for row in new], now)
         return len(new)
+
+    def append_decisions(self, rows: list[dict], now: int, encode: own_decisions.Encode) -> int:
+        """As ``append_recommendations``, for complete rows of this project's own making, which are not checked."""
+        with transaction(self.engine, "write") as connection:
+            return own_decisions.append(connection, rows, now, encode)
 
     def append_feedback(self, rows: list[dict], now: int) -> AppendResult:
         """What became of each row; a repeated ``event_id`` changes nothing.

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "0": "files config events",
     "1": "features habit surrogate snapshots catalogue transitions decisions reward dataset slate policy "
-    "database event_tables quarantine event_log assignment datasets",
+    "database event_tables quarantine own_decisions event_log assignment datasets",
     "2": "rl.objectives encoders",
     "3": "baselines rl",
     "4": "registry artifact mixture warm_start releases deployment",

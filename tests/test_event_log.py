@@ -1,6 +1,7 @@
 """The event log on SQLite and on PostgreSQL: what it promises to writers, to pollers and after a crash."""
 
 import glob
+import json
 import os
 import signal
 import socket
@@ -122,6 +123,50 @@ def test_a_repeated_append_changes_nothing(database: EventDatabase) -> None:
         {"request_id": "q", "policy": "popularity", "arm": None},
         {"request_id": "r", "policy": "popularity", "arm": None},
     ]
+
+
+def encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def complete(request_id: str, **more: object) -> dict:
+    return dict.fromkeys(events.SCHEMAS["recommendations"].names) | recommendation(request_id, **more)
+
+
+def test_own_decisions_are_stored_as_foreign_ones_are(url: str, database: EventDatabase) -> None:
+    context = {"device": "탭", "surface": None, "locale": 'it\'s "x"', "utc_offset_minutes": -60}
+    rows = [
+        complete("r1", context=context, arm="b", propensities=[0.1, 1 / 3], experiment="x", candidates=["é", "b", "a"]),
+        complete("r0", propensities=None, slate=[], candidates=[]),
+    ]
+    assert database.append_decisions(rows, NOON, encoded) == 2
+    found = database.export().recommendations
+    assert found.equals(events.validate(events.from_rows("recommendations", rows[::-1]), "recommendations"))
+    nulls = "SELECT count(*) FROM recommendations WHERE context IS NULL AND propensities IS NULL AND arm IS NULL"
+    with database.engine.begin() as connection:
+        assert connection.scalar(sa.text(nulls)) == 1
+
+
+def test_an_own_decision_again_changes_nothing(database: EventDatabase) -> None:
+    rows = [complete("r", arm="first"), complete("r", arm="second"), complete("q")]
+    assert database.append_decisions(rows, NOON, encoded) == 2
+    assert database.append_decisions([complete("q", arm="third"), complete("s")], NOON, encoded) == 1
+    assert database.append_decisions([], NOON, encoded) == 0
+    assert database.export().recommendations["request_id"].to_pylist() == ["q", "r", "s"]
+    assert database.export().recommendations["arm"].to_pylist() == [None, "first", None]
+
+
+def test_an_own_decision_releases_the_feedback_that_waits_for_it_alone(database: EventDatabase) -> None:
+    assert database.append_feedback([event("e2"), event("e1"), event("other", "never")], NOON).quarantined == 3
+    assert database.append_decisions([complete("r"), complete("q")], NOON + 60, encoded) == 2
+    assert stored(database) == {"e1": ("r", NOON + 60), "e2": ("r", NOON + 61)}
+    assert [row["event_id"] for row in database.quarantined()] == ["other"]
+
+
+def test_of_own_decisions_all_are_stored_or_none(database: EventDatabase) -> None:
+    with pytest.raises(sa.exc.DBAPIError):
+        database.append_decisions([complete("r"), complete("q", user_id=None)], NOON, encoded)
+    assert database.export().recommendations.num_rows == 0
 
 
 def test_received_at_rises_strictly_for_each_reader_whatever_the_clock_does(database: EventDatabase) -> None:
