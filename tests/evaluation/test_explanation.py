@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from captum.attr import IntegratedGradients
 
 from newsrec.baselines.matrix_factorization import Config as FactorConfig
 from newsrec.baselines.matrix_factorization import MatrixFactorizationPolicy
@@ -76,6 +77,28 @@ def test_integrated_gradients_add_up_to_what_the_history_does_to_the_served_scor
     assert (full - nothing)[:2].abs().min() > 0.05
     assert found[2].tolist() == [0.0] * 5
     assert found[1, 2:].tolist() == [0.0] * 3
+
+
+def test_integrated_gradients_are_those_of_captum(network: HistoryScorer) -> None:
+    state, candidates, at = asked()
+    article, known = select(candidates, at), State(*(column[:2] for column in state))
+    article = Candidates(*(column[:2] for column in article))
+
+    def score(reads: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor:
+        told, offered = State(*inputs[: len(state)]), Candidates(*inputs[len(state) :])
+        reader = after_last_read(network.outputs(reads, told), told.history_mask)
+        return network.served(reader, told.context, offered).squeeze(1)
+
+    reads = network.eval().article(known.history_index, known.history_content).detach()
+    parts = IntegratedGradients(score).attribute(reads, additional_forward_args=(*known, *article), n_steps=64)
+    found = read_attributions(network, state, candidates, at, "integrated_gradients")
+    torch.testing.assert_close(found[:2], parts.sum(-1).float(), atol=2e-3, rtol=1e-2)
+
+
+def test_many_readers_are_explained_as_one_is(network: HistoryScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = read_attributions(network, *asked(), "integrated_gradients")
+    monkeypatch.setattr(explanation, "ROWS_TOGETHER", 7)  # three of sixteen steps at once, and one in the end
+    torch.testing.assert_close(read_attributions(network, *asked(), "integrated_gradients"), together)
 
 
 def test_too_few_steps_are_noticed(network: HistoryScorer, monkeypatch: pytest.MonkeyPatch) -> None:
