@@ -20,6 +20,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+from benchmarks.off_policy.beside import Host
 from newsrec import dataset
 from newsrec.catalogue import Catalogue
 from newsrec.decisions import Decisions
@@ -28,7 +29,7 @@ from newsrec.events import EventLog
 from newsrec.policy import Policy, mask_scores
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.response import Feedback
-from newsrec.simulator.rollout import RANDOM, Actor, play, spans
+from newsrec.simulator.rollout import RANDOM, Actor, play, spans_of
 from newsrec.simulator.shocks import ShockConfig
 from newsrec.simulator.world import World
 from newsrec.slate import SlateConfig
@@ -94,21 +95,27 @@ class Newsroom:
         self.newsroom = World(replace(self.config, readers=1, days=7 * len(WEEKS), start=WEEKS[0])).newsroom
         self.articles = embed_articles(self.newsroom.table)
 
-    def world(self, week: int, readers: int, kind: type[World] = World) -> World:
+    def world(self, week: int, readers: int) -> World:
         config = replace(self.config, readers=readers, start=WEEKS[week])
-        return kind(config, number=np.arange(readers) + week * APART, newsroom=self.newsroom)
+        return World(config, number=np.arange(readers) + week * APART, newsroom=self.newsroom)
 
     def log(self, week: int, readers: int, actor: Actor = RANDOM) -> EventLog:
         """What ``actor`` does in ``week``."""
         days = zip(*play(self.world(week, readers), self.articles, actor), strict=True)
         return EventLog(self.articles, *(pa.concat_tables(tables) for tables in days))
 
-    def played(self, readers: int, components: Sequence[Component], shares: Sequence[float]) -> np.ndarray:
-        """[2, N]: the expected clicks and the slates of each reader of week two."""
-        world = self.world(2, readers, Watched)
-        for _ in spans(world, self.articles, Actor(Mixed(components, shares, self.config.seed), DRAWN)):
+    def played(self, readers: int, guests: int, policies: Sequence[Policy]) -> np.ndarray:
+        """[P, 2, guests]: expected clicks and slates of the same readers of week two under each of P ``policies``.
+
+        The first one serves ``readers``; the others serve twins of the first ``guests`` of them (``beside``).
+        """
+        number = np.concatenate([np.arange(readers), np.tile(np.arange(guests), len(policies) - 1)]) + 2 * APART
+        config = replace(self.config, readers=len(number), start=WEEKS[2])
+        world = Watched(config, number=number, newsroom=self.newsroom)
+        for _ in spans_of(world, Host(world, self.articles, policies, readers), DRAWN):
             pass
-        return world.earned  # type: ignore[attr-defined]
+        kept = np.concatenate([np.arange(guests), np.arange(readers, len(number))])
+        return world.earned[:, kept].reshape(2, len(policies), guests).swapaxes(0, 1)
 
 
 class Watched(World):

@@ -15,20 +15,16 @@ finished seeds are kept there and not measured again.
 
 import json
 import os
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from benchmarks.off_policy import counterfactual
 from benchmarks.off_policy.agreement import agreement, contrast
 from benchmarks.off_policy.counterfactual import Under
-from benchmarks.off_policy.newsroom import DRAWN, Component, Contender, Mixed, Newsroom, trained, unknown
+from benchmarks.off_policy.newsroom import DRAWN, Contender, Mixed, Newsroom, trained, unknown
 from benchmarks.results import Bar, Part
 from newsrec import dataset
 from newsrec.config import digest
@@ -39,7 +35,7 @@ from newsrec.evaluation.off_policy.terms import mean
 from newsrec.files import write_whole
 from newsrec.simulator.rollout import Actor
 
-SEEDS = [82]
+SEEDS = [83, 84, 85]
 SMALL: dict[str, Any] = {"width": 32, "layers": 1}
 NETWORK = {"network": SMALL}
 INCUMBENT = Contender("incumbent", "popularity", {"epochs": 2}, {})
@@ -66,7 +62,6 @@ MIXTURES = tuple((n, None if n % 2 else (n + 7) % 15, (0.25, 0.5, 0.75)[n % 3]) 
 """A contender, another one (None: the incumbent), and the share of the first."""
 DEFAULT, CONSTANT = "cascade-DR", "a constant"
 LEAST_EXPLAINED, LEAST_SPEARMAN, MOST_LOST, MOST_REFUSED = 0.8, 0.9, 0.05, 0.2
-FEW = 8
 
 
 @dataclass(frozen=True)
@@ -74,15 +69,17 @@ class Size:
     """Readers of the three weeks, resamples, and what the evidence asks for."""
 
     taught: int = 1_000
-    logged: int = 6_000
-    played: int = 800
+    logged: int = 12_000
+    """Of the incumbent, in week one and again in week two."""
+    guests: int = 400
+    """Of each policy in week two, beside them."""
     contenders: int = 15
     draws: int = 300
     half_width: float = 0.02
     """Clicks a decision, of which a slate gets about 0.3."""
 
 
-FULL, QUICK = Size(), Size(taught=100, logged=100, played=20, contenders=2, draws=50, half_width=0.5)
+FULL, QUICK = Size(), Size(taught=100, logged=100, guests=20, contenders=2, draws=50, half_width=0.5)
 
 
 def protocol(size: Size) -> str:
@@ -90,8 +87,9 @@ def protocol(size: Size) -> str:
     return (
         f"{size.contenders} policies trained on a week of uniform slates to {size.taught:,} readers, and "
         f"{mixtures} mixtures; the log of popularity for {size.logged:,} other readers in the next week, slates "
-        f"of 3 from 30; truth: each played to the same {size.played:,} others in the third week, expected clicks. A "
-        f"refusal stands at 0; evidence asks for a half width of {size.half_width:g} clicks a decision."
+        f"of 3 from 30; truth: expected clicks in the third week, where popularity serves as many others, and each "
+        f"policy twins of {size.guests:,} of these. A refusal stands at 0; evidence asks for a half width of "
+        f"{size.half_width:g} clicks a decision."
     )
 
 
@@ -99,22 +97,6 @@ def measure(size: Size) -> Part:
     found = {seed: kept(seed, size) for seed in SEEDS}
     bars = [bar for seed, figures in found.items() for bar in bars_of(seed, figures["estimators"])]
     return Part({"policies": found}, bars)
-
-
-def _beside(plays: int) -> Executor:
-    """Who plays while the log is looked at: processes, but for so few plays that these would take longer to begin."""
-    if plays < FEW:
-        return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"))
-
-
-def play(seed: int, readers: int, components: list[Component], shares: tuple[float, ...]) -> np.ndarray:
-    """``Newsroom.played``, for a process of its own."""
-    torch.set_num_threads(1)
-    return newsroom(seed).played(readers, components, shares)
-
-
-newsroom = cache(Newsroom)
 
 
 class Judged(NamedTuple):
@@ -153,18 +135,16 @@ def of_seed(seed: int, size: Size) -> dict[str, Any]:
     trainings = [INCUMBENT, *CONTENDERS[: size.contenders]]
     undecided = [OWN] + [OTHERS] * size.contenders
     components = trained(trainings, room.log(0, size.taught), undecided)
-    acting = [Judged(INCUMBENT.name, (0,), (1.0,)), *policies]
-    with _beside(len(acting)) as pool:
-        plays = [pool.submit(play, seed, size.played, [components[p] for p in a.parts], a.shares) for a in acting]
-        acts = Actor(Mixed(components[:1], (1.0,)), DRAWN, INCUMBENT.name)
-        log = counterfactual.seen(unknown(dataset.from_log(room.log(1, size.logged, acts))), components)
-        chance = counterfactual.click_chances(log)
-        alone = [counterfactual.under(first, log, chance) for first in log.first]
-        generator, found = np.random.default_rng(seed), []
-        for policy in policies:
-            under = counterfactual.mixed([alone[part] for part in policy.parts], policy.shares)
-            found.append(judgements(counterfactual.slate_log(log, under, alone[0], chance), under, size, generator))
-        incumbent, *played = (each.result() for each in plays)
+    acts = Actor(Mixed(components[:1], (1.0,)), DRAWN, INCUMBENT.name)
+    log = counterfactual.seen(unknown(dataset.from_log(room.log(1, size.logged, acts))), components)
+    chance = counterfactual.click_chances(log)
+    alone = [counterfactual.under(first, log, chance) for first in log.first]
+    generator, found = np.random.default_rng(seed), []
+    for policy in policies:
+        under = counterfactual.mixed([alone[part] for part in policy.parts], policy.shares)
+        found.append(judgements(counterfactual.slate_log(log, under, alone[0], chance), under, size, generator))
+    playing = [components[0], *(Mixed([components[part] for part in of.parts], of.shares, seed) for of in policies)]
+    incumbent, *played = room.played(size.logged, size.guests, playing)
     truth, error = np.array([contrast(earned, incumbent) for earned in played]).T
     return {
         "decisions": len(log.reader),

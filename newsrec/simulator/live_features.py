@@ -52,7 +52,7 @@ class LiveFeatures:
         self.readers.catch_up()
         arrived = Feedback.joined(self._arrivals.pop(self.hour, []))
         self.hour += 1
-        arrived = arrived.take(arrived.article >= 0)
+        arrived = self.counted(arrived.take(arrived.article >= 0))
         hours = arrived.received / HOUR - self.hour  # negative
         added = count_weights(arrived.kind, arrived.dwell_seconds)  # [M, 4]
         for column, half_life in enumerate(POPULARITY_HALF_LIFE_HOURS.values()):
@@ -61,6 +61,10 @@ class LiveFeatures:
             self.counts[:, column] *= 2.0 ** (-1.0 / half_life)
             self.counts[:, column] += np.bincount(arrived.article[counted], weight, len(self.counts))
         self.readers.expect(Feedback.joined(self._arrivals[self.hour]))
+
+    def counted(self, feedback: Feedback) -> Feedback:
+        """What of ``feedback`` enters the counts of articles: all of it."""
+        return feedback
 
     def at(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> Readers:
         """``ReaderFeatures.at`` for moments ``now`` of this hour."""

@@ -70,12 +70,13 @@ class Informed:
     """
 
     span = HOUR
+    features: type[LiveFeatures] = LiveFeatures
 
     def __init__(self, world: World, articles: pa.Table, policy: Policy, trained_on: Catalogue | None) -> None:
         self._policy, self._together = policy, world.config.batch_size
         self._shortlist = Shortlist(world, articles, trained_on)
         self._offset, hour = world.population.utc_offset.cpu().numpy(), world.config.start_time // HOUR
-        self._features = LiveFeatures(world.user.cpu().numpy(), self._offset, world.newsroom.key, hour)
+        self._features = self.features(world.user.cpu().numpy(), self._offset, world.newsroom.key, hour)
 
     def offer(self, readers: np.ndarray, user: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, Tensor]:
         known = self._features.at(readers, user, now)

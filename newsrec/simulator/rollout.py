@@ -99,13 +99,20 @@ def spans(world: World, articles: pa.Table, actor: Actor) -> Iterator[tuple[int,
     recommender: Recommender = Uniform(world, articles)
     if actor.policy is not None:
         recommender = Informed(world, articles, actor.policy, actor.trained_on)
+    yield from spans_of(world, recommender, actor.slate)
+
+
+def spans_of(
+    world: World, recommender: Recommender, slate: SlateConfig
+) -> Iterator[tuple[int, list[tuple[Decision, Feedback]]]]:
+    """``spans`` in which ``recommender`` offers, and ``slate`` draws."""
     end = world.config.end_time
     for begin in range(world.config.start_time, end, recommender.span):
         moment = min(begin + recommender.span, end)
         made, due = [], world.due(moment)
         while len(due):
             for readers in np.array_split(due, -(-len(due) // READERS_TOGETHER)):
-                decision = _decide(world, recommender, actor.slate, readers)
+                decision = _decide(world, recommender, slate, readers)
                 feedback = world.respond(readers, decision.slate)
                 recommender.expect(feedback)
                 made.append((decision, feedback))
