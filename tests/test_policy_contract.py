@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from newsrec import dataset
 from newsrec.artifact import Artifact
 from newsrec.decisions import Decisions
+from newsrec.encoders.article import MOST_SHOWN, demand_features
 from newsrec.encoders.history import latest
 from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
 from newsrec.policy import Policy
@@ -133,6 +134,30 @@ def test_a_batch_without_a_click_or_a_slate_leaves_weights_finite(name: str) -> 
     losses = entry.learner(policy, torch.Generator().manual_seed(0)).update(nothing)
     assert all(np.isfinite(loss) for loss in losses.values())
     assert all(parameter.isfinite().all() for parameter in policy.parameters())
+
+
+@every_policy
+def test_forms_make_the_scores(name: str) -> None:
+    """What a catalogue is searched by is what its articles are scored by; only re-ranking comes after it."""
+    policy, (state, candidates, *_) = copy.deepcopy(learnt(name)), batch()
+    with torch.no_grad():  # no head stays near the zeros that it starts from
+        for i, parameter in enumerate(policy.parameters()):
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(i)))
+    if name == "diverse":
+        policy.config = replace(policy.config, diversity=0.0)
+    candidates = candidates._replace(shown=torch.arange(candidates.mask.numel()).reshape(candidates.mask.shape) % 11.0)
+    with torch.inference_mode():
+        reader = policy.reader(state)
+        forms = policy.forms(reader, state.context)
+        vectors = reader.new_zeros(*candidates.mask.shape, 0)
+        if reader.shape[1]:
+            vectors = policy.article(candidates.article_index, candidates.content)  # [B, C, W]
+        values = vectors @ forms.article + demand_features(candidates) @ forms.demand + forms.level[:, None]
+        values += candidates.shown.clamp(max=MOST_SHOWN)[..., None] * forms.shown[:, None]  # [B, C, F]
+        found = policy.combined(values)
+    expected = scores(policy, state, candidates)
+    assert expected[candidates.mask].std() > 0.01
+    torch.testing.assert_close(found[candidates.mask], expected[candidates.mask], atol=1e-4, rtol=1e-4)
 
 
 @every_policy

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from newsrec.encoders.article import forget
 from newsrec.encoders.diversity import marginal_relevance
+from newsrec.encoders.forms import Forms, stacked
 from newsrec.encoders.history import after_last_read
 from newsrec.encoders.scorer import CandidateHead, HistoryScorer, NetworkConfig
 from newsrec.events import KINDS
@@ -92,6 +93,14 @@ class DiversePolicy(HistoryScorer):
         return mask_scores(
             marginal_relevance(penalised, candidates.content, config.diversity, config.depth), candidates
         )
+
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """Two: the log odds of a click, and those of a bounce. What an article repeats is known once others stand."""
+        return stacked(self.rank_form(reader, context), self.bounce.form(reader, context))
+
+    def combined(self, values: Tensor) -> Tensor:
+        """[...]: the score before re-ranking, from the ``values`` [..., 2] of the forms."""
+        return values[..., 0] - self.config.penalty * values[..., 1].sigmoid()
 
     def bounce_logits(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
         """[B, C]: log odds of a bounce, given a click; their gradient ends in ``bounce``."""

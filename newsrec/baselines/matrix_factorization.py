@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import ArticleEncoder, Demand, Fatigue, forget
+from newsrec.encoders.forms import Forms, one
 from newsrec.encoders.history import after_last_read, pool
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import slate_cross_entropy
@@ -66,11 +67,23 @@ class MatrixFactorizationPolicy(nn.Module):
 
     def scores(self, state: State, candidates: Candidates) -> Tensor:
         """[B, C] float32."""
-        reads = self.article(state.history_index, state.history_content)  # [B, H, W]
-        reader = after_last_read(pool(reads, self.config.alpha), state.history_mask)  # [B, W]
+        reader = self.reader(state)  # [B, W]
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         affinity = (offered @ reader[..., None]).squeeze(-1)  # [B, C]
         return mask_scores(affinity + self.demand(candidates) + self.fatigue(candidates), candidates)
+
+    def reader(self, state: State) -> Tensor:
+        """[B, W]: the pooled factors of the reads."""
+        reads = self.article(state.history_index, state.history_content)  # [B, H, W]
+        return after_last_read(pool(reads, self.config.alpha), state.history_mask)
+
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """As ``newsrec.encoders.forms.Formed``."""
+        return one(reader, self.demand.weight, self.fatigue.weight)
+
+    def combined(self, values: Tensor) -> Tensor:
+        """[...] from the ``values`` [..., 1] of the forms."""
+        return values[..., 0]
 
 
 class MatrixFactorizationLearner:

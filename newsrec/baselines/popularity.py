@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import Demand
+from newsrec.encoders.forms import Forms, one
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import slate_cross_entropy
 from newsrec.transitions import Candidates, State, Transitions, clicked, shown
@@ -41,6 +42,18 @@ class PopularityPolicy(nn.Module):
     def scores(self, state: State, candidates: Candidates) -> Tensor:
         """[B, C] float32."""
         return mask_scores(self.demand(candidates), candidates)
+
+    def reader(self, state: State) -> Tensor:
+        """[B, 0]: nothing is known of a reader."""
+        return state.context[:, :0]
+
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """Demand alone, as ``newsrec.encoders.forms.Formed``."""
+        return one(reader, self.demand.weight, reader.new_zeros(()))
+
+    def combined(self, values: Tensor) -> Tensor:
+        """[...] from the ``values`` [..., 1] of the forms."""
+        return values[..., 0]
 
 
 class PopularityLearner:

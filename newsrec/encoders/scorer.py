@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, Fatigue, demand_features
+from newsrec.encoders.forms import Forms, one
 from newsrec.encoders.history import CausalTransformer, after_last_read, latest, pool
 from newsrec.features import HISTORY_LENGTH
 from newsrec.policy import mask_scores
@@ -126,6 +127,19 @@ class HistoryScorer(nn.Module):
         shift = (demand_features(candidates) @ self.moment(context)[..., None]).squeeze(-1)  # [B, C]
         return mask_scores(affinity + self.demand(candidates) + shift + self.fatigue(candidates), candidates)
 
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """What ``served`` makes of an article, from ``reader`` [B, W] and ``context`` [B, X]; see ``Formed``."""
+        return self.rank_form(reader, context)
+
+    def combined(self, values: Tensor) -> Tensor:
+        """[...] from the ``values`` [..., F] of the forms."""
+        return values[..., 0]
+
+    def rank_form(self, reader: Tensor, context: Tensor) -> Forms:
+        """``rank`` as a form."""
+        demand = self.demand.weight + self.moment(context)  # [B, D]
+        return one(reader + self.context(context), demand, self.fatigue.weight)
+
 
 class CandidateHead(nn.Module):
     """A further number for each candidate, such as its Q: the reader's level, affinity and demand. Starts at 0."""
@@ -144,6 +158,11 @@ class CandidateHead(nn.Module):
         value = affinity + self.demand(demand_features(candidates)).squeeze(-1) + self.fatigue(candidates)
         value = value + self.level(reader, context)[:, None]
         return value.masked_fill(~candidates.mask, 0.0)
+
+    def form(self, reader: Tensor, context: Tensor) -> Forms:
+        """The same number as a form."""
+        query = self.query(torch.cat([reader, context], 1))  # [B, W]
+        return one(query, self.demand.weight[0], self.fatigue.weight, self.level(reader, context))
 
 
 class WorthHead(nn.Module):
@@ -169,6 +188,11 @@ class WorthHead(nn.Module):
         own = (self.own(self.reach * offered) + self.demand(demand_features(candidates))).squeeze(-1)  # [B, C]
         value = own + near + self.level(reader, context)[:, None]
         return value.masked_fill(~candidates.mask, 0.0)
+
+    def form(self, reader: Tensor, context: Tensor) -> Forms:
+        """The same number as a form."""
+        query = self.reach * self.own.weight + self.near * reader  # [B, W]
+        return one(query, self.demand.weight[0], query.new_zeros(()), self.level(reader, context))
 
 
 class StateHead(nn.Module):

@@ -14,6 +14,7 @@ of the rest would drown what clicks teach.
 import torch
 from torch import Tensor, nn
 
+from newsrec.encoders.forms import Forms, stacked
 from newsrec.encoders.scorer import HistoryScorer, NetworkConfig, StateHead, WorthHead
 from newsrec.policy import mask_scores
 from newsrec.rl.objectives import best_slate, slate_value
@@ -116,6 +117,17 @@ class BestSlateScorer(SlateValueScorer):
         probability = self.click_logits(reader, context, candidates, offered).sigmoid()  # [B, C]
         _, worth = self.value(reader, context, offered, candidates)
         return mask_scores(probability * worth / self.spread, candidates)
+
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """Two: the log odds of a click, and what a read is worth."""
+        clicks = self.rank_form(reader, context)
+        level = clicks.level + self.click_level(reader, context)[:, None]  # [B, 1]
+        worth = self.value.read.form(reader, context)
+        return stacked(clicks._replace(level=level), worth._replace(level=worth.level + self.value.click_weight))
+
+    def combined(self, values: Tensor) -> Tensor:
+        """[...] from the ``values`` [..., 2] of the forms."""
+        return values[..., 0].sigmoid() * values[..., 1] / self.spread
 
     @torch.no_grad()
     def best_value(self, lagging: SlateValue, state: State, candidates: Candidates, places: Tensor) -> Tensor:

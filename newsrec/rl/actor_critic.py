@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import forget
+from newsrec.encoders.forms import Forms
 from newsrec.encoders.scorer import CandidateHead, NetworkConfig
 from newsrec.encoders.slate_value import SlateValue, SlateValueScorer, spread
 from newsrec.policy import mask_scores
@@ -105,6 +106,10 @@ class ActorCriticPolicy(SlateValueScorer):
         """[B, C], the actor's logits, as in ``HistoryScorer``."""
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         return self.rank(reader, context, candidates, offered) + self.preference(reader, context, offered, candidates)
+
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """As in ``HistoryScorer``."""
+        return self.rank_form(reader, context) + self.preference.form(reader, context)
 
     def act(
         self, reader: Tensor, context: Tensor, candidates: Candidates, offered: Tensor | None = None

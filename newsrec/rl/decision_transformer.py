@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import DEMAND_FEATURES, demand_features, forget
+from newsrec.encoders.forms import Forms, one
 from newsrec.encoders.scorer import HistoryScorer, NetworkConfig
 from newsrec.encoders.slate_value import LONGEST_HORIZON
 from newsrec.policy import mask_scores
@@ -98,10 +99,19 @@ class PromptHead(nn.Module):
         self, reader: Tensor, context: Tensor, prompt: Tensor, offered: Tensor, candidates: Candidates
     ) -> Tensor:
         """[B, C] from ``reader`` [B, W], ``context`` [B, X], ``prompt`` [B] and ``offered`` [B, C, W]."""
-        embedded = torch.cos(math.pi * torch.arange(1, COSINES + 1) * prompt[:, None])  # [B, COSINES]
-        hidden = nn.functional.gelu(self.hidden(torch.cat([reader, context, embedded], 1)))  # [B, W]
+        hidden = self._hidden(reader, context, prompt)  # [B, W]
         affinity = (offered @ self.query(hidden)[..., None]).squeeze(-1)  # [B, C]
         return affinity + (demand_features(candidates) @ self.demand(hidden)[..., None]).squeeze(-1)
+
+    def form(self, reader: Tensor, context: Tensor, prompt: Tensor) -> Forms:
+        """The same number as a form."""
+        hidden = self._hidden(reader, context, prompt)  # [B, W]
+        return one(self.query(hidden), self.demand(hidden), hidden.new_zeros(()))
+
+    def _hidden(self, reader: Tensor, context: Tensor, prompt: Tensor) -> Tensor:
+        """[B, W]."""
+        embedded = torch.cos(math.pi * torch.arange(1, COSINES + 1) * prompt[:, None])  # [B, COSINES]
+        return nn.functional.gelu(self.hidden(torch.cat([reader, context, embedded], 1)))
 
 
 class ReturnQuantiles(nn.Module):
@@ -168,6 +178,11 @@ class DecisionTransformerPolicy(HistoryScorer):
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         added = mask_scores(self.prompted(reader, context, prompt, offered, candidates), candidates)
         return self.rank(reader, context, candidates, offered) + added
+
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """As in ``HistoryScorer``."""
+        prompt = torch.full((len(context),), self.config.prompt)
+        return self.rank_form(reader, context) + self.prompted.form(reader, context, prompt)
 
     def logits(self, reader: Tensor, context: Tensor, prompt: Tensor, candidates: Candidates) -> Tensor:
         """[B, C]: ``served`` under ``prompt`` [B], whose gradient ends in ``prompted``."""

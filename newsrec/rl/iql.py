@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import forget
+from newsrec.encoders.forms import Forms
 from newsrec.encoders.scorer import CandidateHead, NetworkConfig, StateHead
 from newsrec.encoders.slate_value import SlateValueScorer
 from newsrec.rl.objectives import (
@@ -103,6 +104,10 @@ class IQLPolicy(SlateValueScorer):
         """[B, C] as in ``HistoryScorer``."""
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         return self.rank(reader, context, candidates, offered) + self.actor(reader, context, offered, candidates)
+
+    def forms(self, reader: Tensor, context: Tensor) -> Forms:
+        """As in ``HistoryScorer``."""
+        return self.rank_form(reader, context) + self.actor.form(reader, context)
 
     def logits(self, reader: Tensor, context: Tensor, candidates: Candidates) -> Tensor:
         """[B, C]: ``served``, whose gradient ends in ``actor``."""
