@@ -1,0 +1,1 @@
+"""Our predictor beside stock KServe and Feast in the usual designs, and beside what the machine could do at most."""

@@ -1,0 +1,49 @@
+"""``python -m benchmarks.serving``: our predictor beside stock KServe and Feast, and beside what the machine can do.
+
+The full run takes about an hour and wants two cores for itself, one for all servers and one for the load generator;
+``--quick`` takes about a minute, on so little that its figures mean nothing. Only full runs write
+``benchmarks/results``. A run in which a request failed, designs gave other scores, or a peer is not as fast beside
+KServe's no-op as it was when the bars were set, is void: it says so, writes nothing and ends with 3.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+
+from benchmarks import running
+from benchmarks.results import machine
+from benchmarks.serving import client
+from benchmarks.serving.void import Void
+
+PARTS: dict[str, Any] = {
+    "client": client,
+}
+"""Name -> module with ``protocol(size)``, SEEDS, FULL, QUICK and ``measure(size)``; measured in this order."""
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="About a minute, to see that it runs.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help=f"Part to run: {', '.join(PARTS)}.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the results, also of a quick or partial run.")] = None,
+) -> None:
+    """Measure serving against its bars."""
+    parts = running.chosen(PARTS, only)
+    torch.set_num_threads(1)
+    sizes = {name: part.QUICK if quick else part.FULL for name, part in parts.items()}
+    begun, console, found = machine(), Console(stderr=True), []
+    for name, part in parts.items():
+        console.print(f"{name}: {part.protocol(sizes[name])}", highlight=False)
+        try:
+            found.append(part.measure(sizes[name]))
+        except Void as void:
+            console.print(f"[red]void[/red]: {void}", highlight=False)
+            raise typer.Exit(3) from None
+    results = running.gathered("serving", parts, sizes, begun, found)
+    running.publish("serving", results, not quick and not only, out)
+
+
+if __name__ == "__main__":
+    typer.run(main)
