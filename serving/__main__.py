@@ -137,7 +137,7 @@ def _one_sentence(*kinds: type[Exception]) -> Iterator[None]:
     """End with one sentence where an input cannot be used: ``kinds``, configuration, store, event log, files."""
     from feature_repo.store import FeatureStoreError
     from newsrec.config import InvalidConfig
-    from serving.online_store import EVENT_LOG_FAILURES, one_line
+    from serving.failures import EVENT_LOG_FAILURES, one_line
 
     try:
         yield

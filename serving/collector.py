@@ -20,7 +20,8 @@ from newsrec.encoders.text import embed_articles
 from newsrec.events import InvalidEvents, from_rows, microseconds
 from newsrec.features import POPULARITY_HALF_LIFE_HOURS, pack_embedding
 from serving.backends import Backends
-from serving.online_store import EVENT_LOG_FAILURES, STORE_FAILURES, SWEEP_SECONDS, Histories, one_line
+from serving.failures import EVENT_LOG_FAILURES, one_line
+from serving.online_store import STORE_FAILURES, SWEEP_SECONDS, Histories
 from serving.refusals import BodyLimit, answer_refusals
 from serving.schema import MAX_BODY_BYTES, ArticleBatch, ArticlesAnswer, FeedbackAnswer, FeedbackBatch, Identifier
 

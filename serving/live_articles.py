@@ -18,7 +18,7 @@ from feature_repo.store import FeatureStoreError
 from newsrec.catalogue import Catalogue
 from newsrec.features import POPULARITY_HALF_LIFE_HOURS
 from serving.backends import Backends
-from serving.online_store import EVENT_LOG_FAILURES, one_line
+from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.recommend import Shelf
 
 POLL_SECONDS = 1.0

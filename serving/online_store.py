@@ -3,18 +3,16 @@
 import logging
 from typing import NamedTuple
 
-import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 
 from feature_repo.store import FeatureStoreError, Store
 from newsrec.features import READER_FEATURES, ReaderState, article_key
 from newsrec.transitions import Readers
 from serving.backends import Backends
+from serving.failures import EVENT_LOG_FAILURES, one_line
 
 STORE_FAILURES = Counter("newsrec_store_failures", "Reads and writes that the feature store did not answer", ["what"])
 READERS_PENDING = Gauge("newsrec_readers_pending", "Readers with committed feedback that the feature store lacks")
-EVENT_LOG_FAILURES = (sa.exc.DBAPIError, sa.exc.TimeoutError)
-"""What SQLAlchemy raises where the database does not answer, or not in time."""
 SWEEP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -35,11 +33,6 @@ def read_reader(store: Store, user_id: str) -> OnlineReader:
         STORE_FAILURES.labels("read").inc()
         log.warning("a reader is served as unknown: %s", one_line(error))
         return OnlineReader(unknown_reader(), True)
-
-
-def one_line(error: Exception) -> str:
-    """What ``error`` says, without line breaks and without the statement and the rows that SQLAlchemy adds."""
-    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 def unknown_reader() -> Readers:
