@@ -20,8 +20,10 @@ from newsrec.features import HOUR
 from serving.arms import Arm
 from serving.backends import Backends
 from serving.bundle import Bundle
-from serving.online_store import EVENT_LOG_FAILURES, one_line, read_reader
-from serving.recommend import Decision, ServingConfig, UnknownArticles, Visit, recommend
+from serving.explain import Explainer, TooMuch
+from serving.failures import EVENT_LOG_FAILURES, one_line
+from serving.online_store import read_reader
+from serving.recommend import Decision, ServingConfig, Shelf, UnknownArticles, Visit, recommend
 from serving.refusals import one_sentence
 from serving.schema import Instances, SlateRequest
 from serving.server import NotReady
@@ -53,7 +55,7 @@ class Predictor(kserve.Model):
         super().__init__(name)
         self.bundle, self._backends = bundle, backends
         self._config, self._slate_log = config, SlateLog(backends.database) if log_slates else None
-        self._threads = ThreadPoolExecutor(THREADS, "slate")
+        self._threads, self._explainer = ThreadPoolExecutor(THREADS, "slate"), Explainer()
         self.load()
 
     def load(self) -> bool:
@@ -95,6 +97,20 @@ class Predictor(kserve.Model):
         requests = _parse({"instances": _elements(payload)} if v2 else _json(payload))
         answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, bundle, requests)
         return self._tensor(payload, answers, bundle.released.version) if v2 else {"predictions": answers}
+
+    async def explain(self, payload: Any, headers: Any = None) -> Any:
+        """V1 alone: the slate that ``predict`` would give, and the reads that drove each position; not logged."""
+        await self.healthy()
+        bundle, now, requests = self.bundle, self._backends.clock(), _parse(_json(payload))
+
+        def decide(request: SlateRequest) -> tuple[Decision, Shelf]:
+            decision = self._decide(bundle, request, uuid.uuid4().hex, now)
+            return decision, bundle.live.shelves[bundle.arms.of(decision.visit.user_id).shelf]
+
+        try:
+            return {"explanations": await self._explainer.explain(requests, decide)}
+        except (TooMuch, UnknownArticles) as error:
+            raise InvalidInput(str(error)) from None
 
     def _tensor(
         self, request: kserve.InferRequest, answers: list[dict[str, Any]], version: str

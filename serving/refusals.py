@@ -12,6 +12,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+class Busy(RuntimeError):
+    """As much waits as may: 503 with Retry-After over HTTP, RESOURCE_EXHAUSTED over gRPC."""
+
+    def __init__(self, reason: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(reason)
+        self.reason, self.retry_after_seconds = reason, retry_after_seconds
+
+
 class BodyLimit:
     """ASGI middleware: a request whose body is longer than ``limit`` bytes gets 413, before or while it is read."""
 
@@ -66,5 +74,9 @@ def answer_refusals(app: FastAPI) -> None:
     async def refused(request: Request, error: Any) -> JSONResponse:
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
+    async def busy(request: Request, error: Any) -> JSONResponse:
+        return JSONResponse({"error": error.reason}, 503, {"retry-after": str(error.retry_after_seconds)})
+
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Busy, busy)
     app.add_exception_handler(HTTPException, refused)

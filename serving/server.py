@@ -25,7 +25,7 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.rest.server import RESTServer
 from starlette.responses import JSONResponse
 
-from serving.refusals import BodyLimit, answer_refusals
+from serving.refusals import BodyLimit, Busy, answer_refusals
 from serving.schema import MAX_BODY_BYTES
 
 warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)  # of KServe's own routes, at their first request
@@ -68,6 +68,11 @@ class _DataPlane(DataPlane):
                 str(error) if isinstance(error, InvalidInput) else f"cannot be decoded: {error}"
             ) from None
 
+    async def explain(self, *arguments: Any, **named: Any) -> Any:
+        """KServe would answer with the headers of the request, its authorization among them."""
+        response, _ = await super().explain(*arguments, **named | {"headers": {}})
+        return response, {}
+
 
 class _RESTServer(RESTServer):
     def __init__(self, listening: socket.socket, *arguments: Any, **named: Any) -> None:
@@ -103,6 +108,9 @@ class _Refusals(ExceptionToStatusInterceptor):
     async def handle_exception(self, ex: Exception, request: Any, context: Any, method_name: str) -> None:
         if isinstance(ex, InvalidInput):  # KServe would log a trace for each
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, ex.reason)
+        if isinstance(ex, Busy):
+            again = (("retry-after", str(ex.retry_after_seconds)),)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, ex.reason, again)
         await super().handle_exception(ex, request, context, method_name)
 
 
