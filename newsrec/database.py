@@ -67,8 +67,20 @@ def held(connection: sa.Connection, key: sa.Column, values: Iterable[str]) -> se
     return set(connection.scalars(sa.select(key).where(key.in_(members(connection, values)))))
 
 
+def flush_deletions(engine: sa.Engine) -> bool:
+    """Bring what was deleted out of SQLite's write-ahead log, too; False while somebody still reads an older state.
+
+    PostgreSQL does so in its own time, by its vacuum.
+    """
+    if engine.name != "sqlite":
+        return True
+    with engine.connect() as connection:
+        return connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0] == 0
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")  # a commit is on disk before it returns
+    connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten with zeros, in freed pages too
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:

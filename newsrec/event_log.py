@@ -12,11 +12,12 @@ from typing import NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
-from newsrec import own_decisions
-from newsrec.database import connect, held, members, transaction
+from newsrec import erasure, own_decisions
+from newsrec.database import connect, flush_deletions, held, members, transaction
 from newsrec.event_tables import ARTICLES, FEEDBACK, METADATA, PROBE, QUARANTINE, RECOMMENDATIONS, records, scan
 from newsrec.events import EventLog, InvalidEvents
 from newsrec.quarantine import admit, release
+from newsrec.tombstones import Tombstones
 
 _SAME_REQUEST = RECOMMENDATIONS.c.request_id == FEEDBACK.c.request_id
 
@@ -27,6 +28,8 @@ class AppendResult(NamedTuple):
     accepted: int
     repeated: int
     quarantined: int
+    forgotten: int = 0
+    """Dropped: they are from before their reader was forgotten."""
 
 
 class EventDatabase:
@@ -51,8 +54,9 @@ class EventDatabase:
 
         Feedback that waited for one of them becomes readable in the same transaction, received ``now``.
         """
-        given = records("recommendations", rows)
+        checked = records("recommendations", rows)
         with transaction(self.engine, "write") as connection:
+            given = erasure.without_forgotten(connection, checked)
             known = held(connection, RECOMMENDATIONS.c.request_id, (row["request_id"] for row in given))
             new = [row for row in given if row["request_id"] not in known]
             if new:
@@ -63,20 +67,28 @@ class EventDatabase:
     def append_decisions(self, rows: list[dict], now: int, encode: own_decisions.Encode) -> int:
         """As ``append_recommendations``, for complete rows of this project's own making, which are not checked."""
         with transaction(self.engine, "write") as connection:
-            return own_decisions.append(connection, rows, now, encode)
+            return own_decisions.append(connection, erasure.without_forgotten(connection, rows), now, encode)
+
+    def has_request(self, request_id: str) -> bool:
+        """Whether the decision ``request_id`` is in the log."""
+        with transaction(self.engine, "read") as connection:
+            this = sa.select(sa.exists().where(RECOMMENDATIONS.c.request_id == request_id))
+            return bool(connection.scalar(this))
 
     def append_feedback(self, rows: list[dict], now: int) -> AppendResult:
         """What became of each row; a repeated ``event_id`` changes nothing.
 
         Each ``received_at`` is set here: ``now``, or the microsecond after the reader's last one where that is later.
         """
-        given = records("feedback", [{**row, "received_at": now} for row in rows])
+        checked = records("feedback", [{**row, "received_at": now} for row in rows])
         with transaction(self.engine, "write") as connection:
+            given = erasure.without_forgotten(connection, checked)
+            dropped = len(checked) - len(given)
             ids = [row["event_id"] for row in given]
             known = held(connection, FEEDBACK.c.event_id, ids) | held(connection, QUARANTINE.c.event_id, ids)
             new = [row for row in given if row["event_id"] not in known]
             usable = admit(connection, new, now)
-        return AppendResult(usable, len(rows) - len(new), len(new) - usable)
+        return AppendResult(usable, len(rows) - len(new) - dropped, len(new) - usable, dropped)
 
     def upsert_articles(self, rows: list[dict], now: int) -> int:
         """How many articles are new or changed; what was withdrawn stays withdrawn.
@@ -183,6 +195,42 @@ class EventDatabase:
         waiting = sa.select(QUARANTINE).order_by("received_at", "event_id")
         with transaction(self.engine, "read") as connection:
             return [dict(row) for row in connection.execute(waiting).mappings()]
+
+    def forget(self, user_id: str, now: int) -> tuple[int, erasure.Removed]:
+        """Delete all of one reader up to ``now``, for good; the moment of the tombstone, and what was deleted.
+
+        No append takes anything of the reader from before that moment any more. Interrupted, it is completed by another
+        call. ``finish_forgetting`` is for when the other places are empty as well.
+        """
+        with transaction(self.engine, "write") as connection:
+            moment = erasure.bury(connection, user_id, now)
+        return moment, erasure.remove_reader(self.engine, user_id, moment)
+
+    def finish_forgetting(self, user_id: str) -> int:
+        """Note that nothing of the reader is left anywhere; how many deletions were begun and did not come so far."""
+        with transaction(self.engine, "write") as connection:
+            return erasure.finish(connection, user_id)
+
+    def forgotten_at(self, user_id: str) -> int | None:
+        """Up to when the reader was forgotten; None for a reader who never was."""
+        with transaction(self.engine, "read") as connection:
+            return erasure.forgotten(connection, [user_id]).get(user_id)
+
+    def tombstones(self) -> Tombstones:
+        """All readers who were forgotten, by their hashes."""
+        with transaction(self.engine, "read") as connection:
+            return erasure.tombstones(connection)
+
+    def retain(self, since: int, between: erasure.Step = lambda: None) -> erasure.Removed:
+        """Delete the decisions from before ``since`` with their feedback, and feedback that has waited since then.
+
+        ``between`` is called after each of many short transactions. Articles stay.
+        """
+        return erasure.remove_before(self.engine, since, between)
+
+    def flush_deletions(self) -> bool:
+        """Whether nothing that was deleted is left in the database's own files, as far as that is in our hands."""
+        return flush_deletions(self.engine)
 
     def check_writable(self) -> None:
         """Nothing where a row can be stored; else the database's error, as for a full or a read-only disk.

@@ -66,6 +66,18 @@ QUARANTINE = _table(
     sa.Column("reason", TEXT, nullable=False),
     sa.Index("quarantine_of_request", "request_id"),
 )
+TOMBSTONES = sa.Table(
+    "tombstones",
+    METADATA,
+    sa.Column("reader", TEXT, primary_key=True),
+    sa.Column("forgotten_at", sa.BigInteger, nullable=False),
+    sa.Column("finished", sa.Boolean, nullable=False),
+)
+"""Readers who asked to be forgotten: their salted hash, up to when, and whether nothing of them is left anywhere."""
+SETTINGS = sa.Table(
+    "settings", METADATA, sa.Column("name", TEXT, primary_key=True), sa.Column("value", TEXT, nullable=False)
+)
+"""What belongs to this log: the salt of its tombstones, up to when feedback has reached the online store."""
 PROBE = sa.Table("write_probe", sa.MetaData(), sa.Column("stored", sa.Boolean))
 """Made and dropped again by whoever asks whether the database takes anything."""
 
