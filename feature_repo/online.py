@@ -1,18 +1,23 @@
 """Feast's SQLite and Redis online stores, made to agree: a row is replaced by a newer one only, whoever writes.
 
 Out of the box SQLite lets the last writer win, and Redis compares first and writes afterwards, so that a
-materialisation which read before a collector's write can undo it. Here comparison and write are one step, in both.
-``progress`` is told how many rows were written.
+materialisation which read before a collector's write can undo it. Here comparison and write are one step, in both. A
+view that is tagged with SAME_MOMENT lets a row of the same moment be replaced, too. ``progress`` is told how many rows
+were written.
+
+``read_raw`` reads several views of the same entities in one question: of one moment in SQLite, in one round trip in
+Redis. It gives the values as they are stored, serialized Values by feature name, without what is not there.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 from typing import Any, Literal
 
 from feast import FeatureView, RepoConfig
-from feast.infra.online_stores.helpers import _mmh3
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.helpers import _mmh3, compute_table_id
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -22,16 +27,19 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from feature_repo.views import EVENT_TIME
+from feature_repo.views import EVENT_TIME, SAME_MOMENT
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Progress = Callable[[int], Any] | None
-BUSY_SECONDS = 30
+Raw = dict[str, bytes]
+BUSY_SECONDS = 30.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NewestSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     type: Literal["feature_repo.online.NewestSqliteOnlineStore"] = "feature_repo.online.NewestSqliteOnlineStore"
+    busy_seconds: float = BUSY_SECONDS
+    """How long a statement waits for a lock."""
 
 
 class NewestSqliteOnlineStore(SqliteOnlineStore):
@@ -39,6 +47,7 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
 
     def __init__(self) -> None:
         self._thread = threading.local()
+        self._busy_seconds = BUSY_SECONDS
 
     @property
     def _conn(self) -> Connection | None:
@@ -48,9 +57,26 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
     def _conn(self, connection: Connection | None) -> None:
         self._thread.connection = connection
         if connection is not None:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+            connection.execute(f"PRAGMA busy_timeout = {round(self._busy_seconds * 1000)}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")  # the event log is the truth, this file can be rebuilt
+
+    def _get_conn(self, config: RepoConfig) -> Connection:
+        self._busy_seconds = config.online_store.busy_seconds
+        return super()._get_conn(config)
+
+    def read_raw(
+        self, config: RepoConfig, tables: Sequence[FeatureView], keys: Sequence[EntityKey]
+    ) -> list[tuple[Raw, ...]]:
+        """For each of ``keys`` what each of ``tables`` holds."""
+        stored = {_serialized(key): tuple(Raw() for _ in tables) for key in keys}
+        among = f"WHERE entity_key IN ({', '.join('?' * len(stored))})"
+        names = [compute_table_id(config.project, table, False) for table in tables]
+        parts = [f'SELECT {i}, entity_key, feature_name, value FROM "{t}" {among}' for i, t in enumerate(names)]
+        found = self._get_conn(config).execute(" UNION ALL ".join(parts), [*stored] * len(tables))
+        for table, key, name, value in found:
+            stored[key][table][name] = value
+        return [stored[_serialized(key)] for key in keys]
 
     def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Row], progress: Progress) -> None:
         connection = self._get_conn(config)
@@ -60,10 +86,10 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
             stored = self.online_read(config, table, list(keys.values()))
             known = zip(keys, (values for _, values in stored), strict=True)
             newest = {key: values[EVENT_TIME].int64_val for key, values in known if values}
-            newer = []
+            newer, same = [], SAME_MOMENT in table.tags
             for row in data:
                 key, time = row[0].SerializeToString(deterministic=True), microseconds(row[2])
-                if key not in newest or time > newest[key]:
+                if key not in newest or time > newest[key] - same:
                     newest[key] = time
                     newer.append(row)
             super().online_write_batch(config, table, newer, progress)  # commits
@@ -83,7 +109,7 @@ class NewestRedisOnlineStore(RedisOnlineStore):
 
     _WRITE_NEWER = """
         local stored = redis.call('HGET', KEYS[1], ARGV[1])
-        if stored and tonumber(stored) >= tonumber(ARGV[2]) then return 0 end
+        if stored and tonumber(stored) >= tonumber(ARGV[2]) + {same} then return 0 end
         redis.call('HSET', KEYS[1], unpack(ARGV))
         return 1
     """
@@ -95,9 +121,27 @@ class NewestRedisOnlineStore(RedisOnlineStore):
             client.set_retry(Retry(NoBackoff(), 1))
         return client
 
+    def read_raw(
+        self, config: RepoConfig, tables: Sequence[FeatureView], keys: Sequence[EntityKey]
+    ) -> list[tuple[Raw, ...]]:
+        """For each of ``keys`` what each of ``tables`` holds: all views of an entity are one hash."""
+        columns = [(i, field.name) for i, table in enumerate(tables) for field in table.features]
+        fields = [_mmh3(f"{tables[i].name}:{name}") for i, name in columns]
+        with self._get_client(config.online_store).pipeline(transaction=False) as pipe:
+            for key in self._generate_redis_keys_for_entities(config, list(keys)):
+                pipe.hmget(key, fields)
+            answers = pipe.execute()
+        stored = [tuple(Raw() for _ in tables) for _ in keys]
+        for row, values in zip(stored, answers, strict=True):
+            for (table, name), value in zip(columns, values, strict=True):
+                if value is not None:
+                    row[table][name] = value
+        return stored
+
     def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Row], progress: Progress) -> None:
         client = self._get_client(config.online_store)
         keys = self._generate_redis_keys_for_entities(config, [row[0] for row in data])
+        script = self._WRITE_NEWER.format(same=int(SAME_MOMENT in table.tags))
         with client.pipeline(transaction=False) as pipe:
             for key, (_, values, time, _) in zip(keys, data, strict=True):
                 stamp = Timestamp()
@@ -107,10 +151,14 @@ class NewestRedisOnlineStore(RedisOnlineStore):
                     f"_ts:{table.name}": stamp.SerializeToString(),
                     **{_mmh3(f"{table.name}:{name}"): value.SerializeToString() for name, value in values.items()},
                 }
-                pipe.eval(self._WRITE_NEWER, 1, key, *(part for field in fields.items() for part in field))
+                pipe.eval(script, 1, key, *(part for field in fields.items() for part in field))
             written = sum(pipe.execute())
         if progress:
             progress(written)
+
+
+def _serialized(key: EntityKey) -> bytes:
+    return serialize_entity_key(key, entity_key_serialization_version=3)
 
 
 def microseconds(time: datetime) -> int:

@@ -2,15 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from feast import FeatureStore, RepoConfig
 from sqlalchemy.exc import DatabaseError
 
 from feature_repo.entities import ARTICLE, READER
 from feature_repo.errors import FeatureStoreMismatch, FeatureStoreMissing
+from feature_repo.online import BUSY_SECONDS
 from feature_repo.served import BATCH
 from feature_repo.services import service
-from feature_repo.views import HASH_TAG, article_view, reader_view
+from feature_repo.views import HASH_TAG, article_view, reader_vector_view, reader_view
 from newsrec.features import feature_hash
 
 PROJECT = "newsrec"
@@ -24,16 +26,27 @@ def apply(root: Path) -> None:
     """
     root.mkdir(parents=True, exist_ok=True)
     feast = connect(root)
-    readers, articles = reader_view(str(root / "offline")), article_view(str(root / "offline"))
+    offline = str(root / "offline")
+    views = {
+        "reader": reader_view(offline),
+        "article": article_view(offline),
+        "reader_vector": reader_vector_view(offline),
+    }
+    names = {view.name for view in views.values()}
     for stored in feast.list_feature_views():
-        if stored.name in (readers.name, articles.name):
+        if stored.name in names:
             refuse_other_hash(root, stored.tags.get(HASH_TAG))
-    feast.apply([READER, ARTICLE, readers, articles, service("reader", readers), service("article", articles)])
+    services = [service(name, view) for name, view in views.items()]
+    feast.apply([READER, ARTICLE, *views.values(), *services])
 
 
-def connect(root: Path) -> FeatureStore:
-    """Feast on the repository in ``root``. Raises FeatureStoreMissing."""
-    feast = FeatureStore(config=_config(root))
+def connect(root: Path, timeout_seconds: float | None = None) -> FeatureStore:
+    """Feast on the repository in ``root``. Raises FeatureStoreMissing.
+
+    The online store is given up after ``timeout_seconds``; without them after REDIS_TIMEOUT_SECONDS, or in SQLite
+    BUSY_SECONDS of waiting for a lock.
+    """
+    feast = FeatureStore(config=_config(root, timeout_seconds))
     try:
         feast.refresh_registry()
     except DatabaseError as error:
@@ -48,14 +61,16 @@ def refuse_other_hash(root: Path, stored: str | None) -> None:
         raise FeatureStoreMismatch(f"{found}; make a new store with this code, or run the code that made this one")
 
 
-def _config(root: Path) -> RepoConfig:
+def _config(root: Path, timeout_seconds: float | None) -> RepoConfig:
     redis = os.environ.get("NEWSREC_REDIS")
-    online = {"type": "feature_repo.online.NewestSqliteOnlineStore", "path": str(root / "online_store.db")}
+    online: dict[str, Any] = {"path": str(root / "online_store.db"), "busy_seconds": timeout_seconds or BUSY_SECONDS}
+    online["type"] = "feature_repo.online.NewestSqliteOnlineStore"
     if redis:
         host, _, port = redis.rpartition(":")
         if not host or not port.isdecimal():
             raise FeatureStoreMissing(f"NEWSREC_REDIS is {redis!r}, expected host:port")
-        address = f"{redis},socket_timeout={REDIS_TIMEOUT_SECONDS},socket_connect_timeout={REDIS_TIMEOUT_SECONDS}"
+        seconds = timeout_seconds or REDIS_TIMEOUT_SECONDS
+        address = f"{redis},socket_timeout={seconds},socket_connect_timeout={seconds}"
         online = {"type": "feature_repo.online.NewestRedisOnlineStore", "connection_string": address}
     return RepoConfig(
         project=PROJECT,

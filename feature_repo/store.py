@@ -24,6 +24,7 @@ from feast.infra.provider import get_provider
 from feature_repo import repository
 from feature_repo.errors import FeatureStoreError, FeatureStoreMissing, MaterialisationFailed
 from feature_repo.served import Served, moment
+from feature_repo.vector import ReaderVector, made_of
 from feature_repo.views import EVENT_TIME, HASH_TAG
 from newsrec import events
 from newsrec.events import EventLog, microseconds
@@ -51,25 +52,30 @@ def create_store(root: str | Path) -> "Store":
     return open_store(root)
 
 
-def open_store(root: str | Path) -> "Store":
-    """The feature store that ``create_store`` made in ``root``. Raises FeatureStoreMissing and FeatureStoreMismatch."""
+def open_store(root: str | Path, timeout_seconds: float | None = None) -> "Store":
+    """The feature store that ``create_store`` made in ``root``. Raises FeatureStoreMissing and FeatureStoreMismatch.
+
+    ``timeout_seconds`` is how long the online store may take for one answer, by default as long as a pipeline waits.
+    """
     root = Path(root).absolute()
     if not (root / "registry.db").exists():
         raise FeatureStoreMissing(f"no feature store in {root}; run the training pipeline, which makes one")
-    return Store(root)
+    return Store(root, timeout_seconds)
 
 
 class Store:
     """An open feature store, safe for several threads and processes. Rows hold moments as int microseconds."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, timeout_seconds: float | None = None) -> None:
         self.root = root
-        self._feast = repository.connect(root)
+        self._feast = repository.connect(root, timeout_seconds)
         provider = get_provider(self._feast.config)
         services = {s.name: s for s in self._feast.list_feature_services()}
         if not {"reader", "article"} <= services.keys():
             raise FeatureStoreMissing(f"the registry in {root} lacks the services reader and article; create the store")
         self._reader, self._article = (Served(self._feast, provider, services[n]) for n in ("reader", "article"))
+        known = services.get("reader_vector")  # a store of older code lacks it
+        self._vector = None if known is None else Served(self._feast, provider, known)
         repository.refuse_other_hash(root, self._reader.service.tags.get(HASH_TAG))
         self.readers([""])  # an online store that does not answer is found here
 
@@ -160,6 +166,26 @@ class Store:
         Raises FeatureStoreMissing where the online store does not answer.
         """
         return self._reader.read(user_ids)
+
+    def readers_and_vectors(self, user_ids: Sequence[str]) -> list[tuple[dict[str, Any], ReaderVector | None]]:
+        """``readers``, each with the vector that was made of this very row, None where there is none; read together.
+
+        Raises FeatureStoreMissing.
+        """
+        if self._vector is None:
+            return [(row, None) for row in self.readers(user_ids)]
+        return [(row, made_of(row, vector)) for row, vector in self._reader.beside(self._vector, user_ids)]
+
+    def write_vector(self, user_id: str, vector: ReaderVector, event_timestamp: int) -> bool:
+        """Store what was made of the reader's row of ``event_timestamp``; False where one of a newer row is there."""
+        return self.write_vectors([(user_id, vector, event_timestamp)]) == 1
+
+    def write_vectors(self, vectors: Iterable[tuple[str, ReaderVector, int]]) -> int:
+        """``write_vector`` for many; how many were stored. Raises FeatureStoreMissing, also where the view is."""
+        if self._vector is None:
+            raise FeatureStoreMissing(f"the store in {self.root} has no reader vectors; run create_store on it again")
+        rows = [{**vector._asdict(), "user_id": user, "event_timestamp": time} for user, vector, time in vectors]
+        return self._vector.write(rows)
 
     def articles(self, article_ids: Sequence[str]) -> list[dict[str, Any]]:
         """ARTICLE_FEATURES and event_timestamp of each article, as ``readers``."""

@@ -15,6 +15,13 @@ from newsrec.features import ARTICLE_FEATURES, READER_FEATURES, VIEW_VERSION, Fe
 HASH_TAG = "feature_hash"
 EVENT_TIME = "event_microseconds"
 """A copy of event_timestamp as a feature of its own: SQLite's online store keeps event times in whole seconds."""
+READER_VECTOR_FEATURES = (
+    Feature("vector", "bytes", "the reader's vector, little-endian float32"),
+    Feature("policy_version", "bytes", "version of the artefact whose history tower made it"),
+    Feature("content", "int64", "fingerprint of the contents of the articles that were read"),
+)
+SAME_MOMENT = "same_moment"
+"""Tag of a view whose rows are replaced by others of the same moment, too: there is more than one way to make them."""
 _TYPES = {"bytes": Bytes, "int64": Int64, "float32": Float32}
 
 
@@ -28,8 +35,18 @@ def article_view(offline: str) -> FeatureView:
     return _view(ARTICLE, ARTICLE_FEATURES, offline)
 
 
-def _view(entity: Entity, features: tuple[Feature, ...], offline: str) -> FeatureView:
-    name = f"{entity.name}_v{VIEW_VERSION}"
+def reader_vector_view(offline: str) -> FeatureView:
+    """The view ``reader_vector_vN``: what a policy's history tower makes of a row of ``reader_vN``.
+
+    Its event_timestamp is that of the row. It is written online alone and made anew from the rows at any time.
+    """
+    view = _view(READER, READER_VECTOR_FEATURES, offline, "reader_vector")
+    view.tags[SAME_MOMENT] = "replaced"
+    return view
+
+
+def _view(entity: Entity, features: tuple[Feature, ...], offline: str, kind: str = "") -> FeatureView:
+    name = f"{kind or entity.name}_v{VIEW_VERSION}"
     fields = [Field(name=f.name, dtype=_TYPES[f.dtype], description=f.meaning) for f in features]
     return FeatureView(
         name=name,
