@@ -1,0 +1,239 @@
+"""The candidates of a request from all live articles: those that the policy itself scores highest.
+
+A policy's score is made of linear forms of an article's vector and demand (``newsrec.encoders.forms``). Both are kept
+for all articles of a shelf, the newest first, so that what is live at a moment is one slice, and a request costs one
+product and a partial sort. Up to ``exact`` live articles that is a search of all of them; beyond, an index of vectors
+(``serving.approximate``) and the articles most in demand propose some thousands, of which the same forms choose.
+
+Vectors and demand are renewed where articles are, each second, never in a request. Demand that is ``DEMAND_SECONDS``
+old ranks as today's; a request that names another time has it computed. The shortlist is then scored by the policy as
+always: what is kept here decides who is scored, and no score.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from newsrec.catalogue import NEVER, Catalogue
+from newsrec.encoders.article import DEMAND_FEATURES, MOST_SHOWN, demand_features
+from newsrec.encoders.forms import Forms
+from newsrec.features import HOUR, popularity
+from newsrec.transitions import Candidates, Readers
+from serving.approximate import VectorIndex
+
+if TYPE_CHECKING:
+    from serving.recommend import Shelf
+
+DEMAND_SECONDS = 300.0
+"""Demand changes by hours; a request within this of the moment it was computed for takes it as it is."""
+ENCODED = 50_000
+"""Articles that are encoded at once."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """How many articles are scored, and from where on a search may miss some."""
+
+    size: int = 100
+    """Articles of a shortlist, where more are live."""
+    exact: int = 100_000
+    """Live articles up to which all of them are looked at."""
+    proposed: int = 2_000
+    """Articles that the index and demand propose each by each form, beyond that."""
+
+    def __post_init__(self) -> None:
+        for name in ("size", "proposed"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if self.exact < self.size:
+            raise ValueError(f"exact is {self.exact}, expected at least the {self.size} articles of a shortlist")
+
+
+class Finder:
+    """The articles of ``shelf`` as ``policy`` sees them at ``moment`` (microseconds); never changed once it is made.
+
+    ``before`` is that of the shelf's last state: what has not changed since is taken from it. What was published by
+    ``oldest`` is expired, so the index needs it no more.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        shelf: "Shelf",
+        moment: int,
+        oldest: int,
+        use_time: bool = True,
+        config: RetrievalConfig | None = None,
+        before: "Finder | None" = None,
+    ) -> None:
+        self.policy, self.shelf, self.moment, self.use_time = policy, shelf, moment, use_time
+        self.config = config or RetrievalConfig()
+        catalogue = shelf.catalogue
+        self._rows, self._negated_times = shelf.newest_first
+        self._place = np.zeros(len(catalogue.ids), np.int64)  # row -> place among the newest first
+        self._place[self._rows] = np.arange(len(self._rows))
+        self.vectors, changed = _vectors(policy, catalogue, before)
+        newest = self.vectors[torch.from_numpy(self._rows)]  # [N, W]
+        self._known = torch.cat([newest, _demand(shelf, self._rows, moment, use_time)], 1)  # [N, W + D]
+        hidden = catalogue.hidden_at[self._rows]
+        self._hidden = np.flatnonzero(hidden < NEVER)
+        self._hidden_at = hidden[self._hidden]
+        keys = catalogue.short_keys[self._rows]
+        self._by_key = np.argsort(keys, kind="stable")
+        self._keys = keys[self._by_key]
+        self._index = None
+        if self.width and self._live(moment, oldest) > self.config.exact:
+            self._index = self._indexed(before, changed, oldest)
+            self._wanted = self._known[:, self.width :].contiguous()  # [N, D], a tenth of what is known
+
+    @property
+    def width(self) -> int:
+        """Numbers in an article's vector; 0 for a policy that knows demand alone."""
+        return self.vectors.shape[1]
+
+    def _live(self, now: int, oldest: int) -> int:
+        start, end = self._slice(now, oldest)
+        return end - start
+
+    def _slice(self, now: int, oldest: int) -> tuple[int, int]:
+        """The places of what was published after ``oldest`` and by ``now``."""
+        start, end = np.searchsorted(self._negated_times, [-now, -oldest])
+        return int(start), int(end)
+
+    def find(
+        self,
+        reader: Tensor,
+        context: Tensor,
+        features: Readers,
+        now: int,
+        oldest: int,
+        unhidden: int,
+        barred: np.ndarray,
+    ) -> np.ndarray:
+        """Catalogue rows of the shortlist, the newest first. [C] int64
+
+        ``reader`` [1, W] and ``context`` [1, X] as the policy has them, ``features`` of one reader. Published after
+        ``oldest`` and by ``now``, not withdrawn by ``unhidden`` (microseconds), none of the rows ``barred``.
+        """
+        start, end = self._slice(now, oldest)
+        if end == start:
+            return self._rows[:0]
+        with torch.inference_mode():
+            forms = self.policy.forms(reader, context)
+            approximate = self._index is not None and end - start > self.config.exact
+            places = self._proposed(forms, start, end) if approximate else slice(start, end)
+            scores = self._scores(forms, features, now, places).numpy()
+        if approximate:
+            assert isinstance(places, np.ndarray)
+            scores[np.isin(places, self._gone(barred, unhidden))] = -np.inf
+            return self._rows[places[_best(scores, self.config.size)]]
+        gone = self._gone(barred, unhidden) - start
+        scores[gone[(gone >= 0) & (gone < len(scores))]] = -np.inf
+        return self._rows[start + _best(scores, self.config.size)]
+
+    def _gone(self, barred: np.ndarray, unhidden: int) -> np.ndarray:
+        """The places of ``barred`` rows, of which 0 is no article, and of what is withdrawn by ``unhidden``."""
+        return np.concatenate([self._place[barred[barred > 0]], self._hidden[self._hidden_at <= unhidden]])
+
+    def _scores(self, forms: Forms, features: Readers, now: int, places: slice | np.ndarray) -> Tensor:
+        """[n]: of the articles at ``places``, which rise."""
+        known = self._known[places]  # [n, W + D]
+        if self.use_time and abs(now - self.moment) > DEMAND_SECONDS * 1e6:
+            demand = _demand(self.shelf, self._rows[places], now, self.use_time)
+            known = torch.cat([known[:, : self.width], demand], 1)
+        columns = torch.cat([forms.article[0], forms.demand[0]])  # [W + D, F]
+        values = known @ columns + forms.level  # [n, F]
+        seen, times = self._shown(features)
+        at = seen - places.start if isinstance(places, slice) else np.searchsorted(places, seen)
+        inside = (at >= 0) & (at < len(values))
+        if not isinstance(places, slice):
+            inside[inside] = places[at[inside]] == seen[inside]
+        values[torch.from_numpy(at[inside])] += torch.from_numpy(times[inside])[:, None] * forms.shown
+        return self.policy.combined(values)
+
+    def _shown(self, features: Readers) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the articles that the reader was shown of late, and how often, as far as it counts. [n] each"""
+        keys, times = np.unique(features.shown_key[0][features.shown_time[0] > 0], return_counts=True)
+        first, last = (np.searchsorted(self._keys, keys, side) for side in ("left", "right"))
+        found = last - first  # mostly 0 or 1; two articles may share a short key
+        at = np.repeat(first, found) + np.arange(found.sum()) - np.repeat(found.cumsum() - found, found)
+        return self._by_key[at], np.repeat(np.minimum(times, MOST_SHOWN), found).astype(np.float32)
+
+    def _proposed(self, forms: Forms, start: int, end: int) -> np.ndarray:
+        """The places among which the forms choose, rising: by each form the nearest and those most in demand."""
+        assert self._index is not None
+        count = self.config.proposed
+        wanted = (self._wanted[start:end] @ forms.demand[0]).numpy()  # [n, F]
+        found = [start + _best(wanted[:, form], count) for form in range(wanted.shape[1])]
+        near = self._index.search(forms.article[0].T.numpy(), count)
+        found.append(self._place[near[near < len(self._place)]])  # it may hold articles that are newer than this shelf
+        places = np.unique(np.concatenate(found))
+        return places[(places >= start) & (places < end)]
+
+    def _indexed(self, before: "Finder | None", changed: np.ndarray, oldest: int) -> VectorIndex | None:
+        """The index of the vectors that may still be shown, brought up to date from that of ``before``."""
+        catalogue = self.shelf.catalogue
+        servable = (catalogue.published_at > oldest) & (catalogue.hidden_at > self.moment)
+        servable[0] = False
+        index = before._index if before is not None else None
+        try:
+            if index is None:
+                rows = np.flatnonzero(servable)
+                return VectorIndex(rows, self.vectors[torch.from_numpy(rows)].numpy())
+            index.update(changed[servable[changed]], self.vectors.numpy(), np.flatnonzero(servable))
+        except ImportError:
+            log.warning("%d articles are searched one by one: faiss is missing, install newsrec[large]", len(servable))
+        return index
+
+
+def _best(scores: np.ndarray, size: int) -> np.ndarray:
+    """Rising places of the ``size`` largest of ``scores`` [n], of equal ones the first; minus infinity never."""
+    if size < len(scores):
+        least = np.partition(scores, len(scores) - size)[len(scores) - size]
+        above, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+        found = np.sort(np.concatenate([above, equal[: size - len(above)]]))
+        return found if least > -np.inf else found[scores[found] > -np.inf]
+    return np.flatnonzero(scores > -np.inf)
+
+
+def _vectors(policy: Any, catalogue: Catalogue, before: Finder | None) -> tuple[Tensor, np.ndarray]:
+    """[N + 1, W]: of every catalogue row, and the rows that are not as ``before``. A row keeps its number for ever."""
+    content, known = catalogue.content, 0
+    changed = np.arange(len(content))
+    if before is not None and before.policy is policy:
+        known = len(before.vectors)
+        same = (content[:known] == before.shelf.catalogue.content).all(1)
+        changed = np.concatenate([np.flatnonzero(~same), np.arange(known, len(content))])
+    if not hasattr(policy, "article"):
+        return torch.zeros(len(content), 0), changed
+    width = policy.article.content.out_features
+    vectors = torch.empty(len(content), width)
+    if known:
+        assert before is not None
+        vectors[:known] = before.vectors
+    with torch.inference_mode():
+        for start in range(0, len(changed), ENCODED):
+            rows = changed[start : start + ENCODED]
+            index = torch.from_numpy(catalogue.index(rows))
+            vectors[torch.from_numpy(rows)] = policy.article(index, torch.from_numpy(content[rows]))
+    return vectors, changed
+
+
+def _demand(shelf: "Shelf", rows: np.ndarray, now: int, use_time: bool) -> Tensor:
+    """[n, D] float32: demand of ``rows`` [n] at ``now``, from what ``newsrec.transitions.candidates`` says of them."""
+    if not use_time:
+        age, popular = np.zeros(len(rows)), np.zeros((len(rows), 4), np.float32)
+    else:
+        age = np.maximum(now - shelf.catalogue.published_at[rows], 0) / HOUR
+        popular = popularity(shelf.counts[rows], shelf.as_of[rows], np.array(now))
+    none = torch.empty(0)
+    told = Candidates(none, none, torch.from_numpy(age.astype(np.float32)), torch.from_numpy(popular), none, none)
+    found = demand_features(told)
+    assert found.shape == (len(rows), len(DEMAND_FEATURES))
+    return found
