@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from newsrec import artifact
+from newsrec import releases
 from newsrec.artifact import Artifact, InvalidArtifact
+from newsrec.mixture import Mixture
 from scripts.demo import HOST, MINUTE, Servers, free_port, show
 from scripts.kind_cluster.commands import LAST_LINES, Cluster, Failed, runs, step, wait_until
 from scripts.kind_cluster.newsroom import NAMESPACE, served_uri
@@ -58,7 +59,9 @@ def demo(here: Cluster, console: Console) -> None:
     console.print(f"  {uri}" + (", as before: the run made the same release, or none" if uri == before else ""))
     with step(console, "A reader asks, reads the first article and asks again"):
         reader, first, second = visit(here, release)
-    titles = {row["article_id"]: row["title"] for row in release.catalogue.articles.to_pylist()}
+    titles = {
+        row["article_id"]: row["title"] for each in policies(release) for row in each.catalogue.articles.to_pylist()
+    }
     show(reader, first, second, titles)
 
 
@@ -86,8 +89,13 @@ def ready(service: dict[str, Any]) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-def served_release(here: Cluster, uri: str) -> Artifact:
-    """The artefact in the predictor's pod. Raises Failed where it is not the version that ``uri`` ends with."""
+def policies(release: Artifact | Mixture) -> tuple[Artifact, ...]:
+    """One, or of a mixture both."""
+    return (release.incumbent, release.candidate) if isinstance(release, Mixture) else (release,)
+
+
+def served_release(here: Cluster, uri: str) -> Artifact | Mixture:
+    """What is in the predictor's pod. Raises Failed where it is not the version that ``uri`` ends with."""
     target = ("-n", NAMESPACE, "exec", f"deployment/{PREDICTOR}", "--container=kserve-container")
     done = subprocess.run(here.kubectl_command(*target, "--", "python3", "-c", MODEL), capture_output=True, check=False)
     if done.returncode:
@@ -97,21 +105,21 @@ def served_release(here: Cluster, uri: str) -> Artifact:
             for member in tar:
                 extract(tar, member, folder)
         try:
-            release = artifact.load(folder)
+            release = releases.load(folder)
         except InvalidArtifact as error:
-            raise Failed(f"the artefact in the predictor's pod: {error}") from None
+            raise Failed(f"the release in the predictor's pod: {error}") from None
     if release.version != uri.rsplit("/", 1)[1]:
         raise Failed(f"the predictor has {release.version}, expected the version of {uri}")
     return release
 
 
-def visit(here: Cluster, release: Artifact) -> tuple[str, dict, dict]:
+def visit(here: Cluster, release: Artifact | Mixture) -> tuple[str, dict, dict]:
     """A new reader, and the slates before and after the first article, just after the newest event of ``release``.
 
     Raises Failed.
     """
     reader = f"reader-{uuid.uuid4().hex[:6]}"
-    moment = int(release.provenance["data_until"]) + MINUTE
+    moment = max(int(each.provenance["data_until"]) for each in policies(release)) + MINUTE
     try:
         with (
             forwarded(here, NAMESPACE, PREDICTOR, 80, 8080) as predictor,
@@ -125,8 +133,8 @@ def visit(here: Cluster, release: Artifact) -> tuple[str, dict, dict]:
         raise Failed(
             str(error), f"kubectl -n {NAMESPACE} logs deployment/{PREDICTOR}, or deployment/collector"
         ) from None
-    if first["policy_version"] != release.version:
-        raise Failed(f"the slate is from version {first['policy_version']}, expected {release.version}")
+    if first["policy_version"] not in (served := [each.version for each in policies(release)]):
+        raise Failed(f"the slate is from version {first['policy_version']}, expected {' or '.join(served)}")
     return reader, first, second
 
 

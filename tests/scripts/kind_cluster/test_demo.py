@@ -3,6 +3,7 @@
 import copy
 import http.server
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from newsrec import artifact
+from newsrec import artifact, mixture
 from pipelines.__main__ import app
 from scripts import demo as local_demo
 from scripts.kind_cluster import demo
@@ -173,7 +174,25 @@ def test_a_slate_of_another_version_is_found(published: Machine, newsroom) -> No
 
 def test_a_broken_artefact_in_the_pod_is_found(published: Machine) -> None:
     (published.state / "models" / "weights.safetensors").write_bytes(b"")
-    with pytest.raises(StepFailed, match="the artefact in the predictor's pod"):
+    with pytest.raises(StepFailed, match="the release in the predictor's pod"):
+        run(published)
+
+
+def test_of_a_mixture_either_policy_may_answer(published: Machine, newsroom) -> None:
+    """The reader is new, and so of an arm that nobody chose."""
+    arms = made(), made(seed=1, data_until=MONDAY + MINUTE)
+    parts = [published.state / name for name in ("first", "second")]
+    for arm, part in zip(arms, parts, strict=True):
+        artifact.save(arm, part)
+    shutil.rmtree(published.state / "models")
+    version = mixture.write(published.state / "models", *parts, 0.5, "front-page")
+    published.write("after.json", with_release(published.objects(), version))
+    for arm in arms:
+        newsroom.version, newsroom.events = arm.version, []
+        assert f"s3://mlpipeline/newsrec/releases/{version}\n" in run(published)
+        assert newsroom.requests[-2]["time"] == MONDAY + 2 * MINUTE
+    newsroom.version = version
+    with pytest.raises(StepFailed, match=f"from version {version}, expected {arms[0].version} or {arms[1].version}"):
         run(published)
 
 
