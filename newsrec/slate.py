@@ -1,13 +1,15 @@
 """From scores to a slate, with the exact probability of every choice.
 
-The only place that explores. The simulator, the predictor and off-policy evaluation call the same two functions, so a
-logged propensity and an evaluated one can never disagree. A slate is drawn without replacement from the top; the
-propensity of a position is the probability of its article *given the ones above it*.
+The only place that explores. The simulator, the predictor and off-policy evaluation share its rules (the predictor by
+``draw_one``, for one request at a time), so a logged propensity and an evaluated one can never disagree. A slate is
+drawn without replacement from the top; the propensity of a position is the probability of its article *given the ones
+above it*.
 """
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,6 +71,91 @@ def draw(
     mask = torch.arange(k, device=scores.device) < scores.isfinite().sum(1, keepdim=True)  # [B, K]
     chosen = chosen.masked_fill(~mask, 0)
     return Slate(chosen, propensities(scores, chosen, mask, config), mask)
+
+
+class Drawn(NamedTuple):
+    """One slate of K articles, best position first."""
+
+    chosen: np.ndarray
+    """[K] int64, positions in the candidates."""
+    propensity: np.ndarray
+    """[K] float64, probability of each article given those above it."""
+
+
+def draw_one(
+    scores: np.ndarray,
+    k: int,
+    config: SlateConfig,
+    generator: torch.Generator | None = None,
+    luck: np.ndarray | None = None,
+) -> Drawn:
+    """``draw`` for one request, from ``scores`` [C] and without what lies behind the last candidate.
+
+    The same generator or the same ``luck`` [C + k] gives the same slate and the same propensities up to rounding, in a
+    fraction of the time: a server draws one at a time. Raises ValueError as ``draw``.
+    """
+    if not (scores < np.inf).all():
+        raise ValueError("scores hold NaN or plus infinity, expected finite numbers or minus infinity")
+    scores, count = scores.astype(np.float64), len(scores)
+    if luck is None and config.method != "greedy":
+        luck = torch.rand(count + k, dtype=torch.float64, generator=generator).numpy()
+    left = int((scores > -np.inf).sum())
+    ranking = np.argsort(-scores, kind="stable")  # [C], best first; ties in the order of the candidates
+    places = min(k, left)
+    if luck is None or config.method == "greedy":
+        return Drawn(ranking[:places], np.ones(places))
+    if config.method == "plackett_luce":
+        noise = -np.log(-np.log(np.maximum(luck[:count], _LEAST_LUCK)))  # [C]
+        keys = scores / config.temperature + noise  # [C]
+        chosen = np.argsort(-keys, kind="stable")[:places]
+        return Drawn(chosen, _plackett_luce_of_one(scores / config.temperature, chosen))
+    explores = luck[count : count + min(k, count)] < config.epsilon  # [K]
+    best = np.ones(places)
+    if explores[:places].any():
+        chosen, best = _epsilon_draw_of_one(ranking, np.argsort(-luck[:count], kind="stable"), explores, places, left)
+    else:
+        chosen = ranking[:places]
+    return Drawn(chosen, (1.0 - config.epsilon) * best + config.epsilon / (left - np.arange(places)))
+
+
+def _epsilon_draw_of_one(
+    ranking: np.ndarray, luckiest: np.ndarray, explores: np.ndarray, places: int, left: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is chosen for each of ``places``, and 1 where it is the best that is left there. [K] each
+
+    ``ranking`` and ``luckiest`` [C] order the candidates by score and by luck; the first ``left`` of the ranking are
+    candidates at all.
+    """
+    possible = set(ranking[:left].tolist())
+    by_score, by_luck = iter(ranking.tolist()), iter(luckiest.tolist())
+    best, lucky, chosen, was_best = next(by_score), -1, [], []
+    for exploring in explores[:places].tolist():
+        while best not in possible:
+            best = next(by_score)
+        pick = best
+        if exploring:
+            while lucky not in possible:
+                lucky = next(by_luck)
+            pick = lucky
+        possible.remove(pick)
+        chosen.append(pick)
+        was_best.append(float(pick == best))
+    return np.array(chosen, np.int64), np.array(was_best)
+
+
+def _plackett_luce_of_one(logits: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """[K] float64: ``_plackett_luce`` of ``logits`` [C], nothing of ``chosen`` [K] twice or beyond the candidates."""
+    if not len(chosen):
+        return np.ones(0)
+    logits = logits - logits.max()
+    own = logits[chosen]  # [K]
+    unshown = logits.copy()
+    unshown[chosen] = -np.inf
+    last = unshown.max()
+    if last > -np.inf:
+        last += np.log(np.exp(unshown - last).sum())
+    behind = np.logaddexp.accumulate(np.concatenate([[last], own[::-1]]))[1:][::-1]  # [K], each with what is behind it
+    return np.exp(own - behind)
 
 
 def uniform(count: Tensor, k: int, luck: Tensor) -> Slate:

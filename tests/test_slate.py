@@ -5,10 +5,12 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
 
-from newsrec.slate import SlateConfig, draw, placements, propensities, uniform
+from newsrec.slate import SlateConfig, draw, draw_one, placements, propensities, uniform
 
 GREEDY = SlateConfig("greedy")
 EPSILON = SlateConfig("epsilon", epsilon=0.3)
@@ -252,3 +254,39 @@ def test_placements_of_one_article_that_outshines_all_others_keep_their_digits()
     scores = torch.tensor([[3.0, 1.0, 0.999, 0.0]])
     found = placements(scores, torch.tensor([[0, 1]]), sharp)[1, 0]
     assert found[1] == pytest.approx(1 / (1 + np.exp(-1.0)), rel=1e-3)
+
+
+ANY = st.sampled_from([0.0, 1.0, -1.0, 0.5, 1e-7, -3.0, 20.0, 3e38, -3e38, -np.inf]) | st.floats(-30, 30, width=32)
+"""Few of them, so that many tie."""
+
+
+@pytest.mark.parametrize("config", [*METHODS, SlateConfig("epsilon", epsilon=1.0), SlateConfig("epsilon", epsilon=0.0)])
+@settings(max_examples=150, deadline=None)
+@given(
+    scores=st.lists(ANY, max_size=25),
+    k=st.integers(0, 30),
+    seed=st.integers(0, 2**40),
+)
+def test_one_slate_alone_is_that_of_a_batch(config: SlateConfig, scores: list[float], k: int, seed: int) -> None:
+    """For the same luck, from its generator or given: what is chosen equals, propensities to 1e-12.
+
+    Next to 3e38 no noise is left, so it ties with itself, and which of the two a batch takes is torch's affair.
+    """
+    assume(config.method != "plackett_luce" or scores.count(3e38) + scores.count(-3e38) < 2)
+    batch = torch.tensor([scores], dtype=torch.float32)
+    expected = draw(batch, k, config, torch.Generator().manual_seed(seed))
+    mask = expected.mask[0]
+    luck = torch.rand(len(scores) + k, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).numpy()
+    alone = batch[0].numpy()
+    for found in (
+        draw_one(alone, k, config, torch.Generator().manual_seed(seed)),
+        draw_one(alone, k, config, luck=luck),
+    ):
+        assert found.chosen.tolist() == expected.chosen[0][mask].tolist()
+        np.testing.assert_allclose(found.propensity, expected.propensity[0][mask], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_slate_alone_refuses_what_is_no_number(bad: float) -> None:
+    with pytest.raises(ValueError, match="NaN or plus infinity"):
+        draw_one(np.array([0.0, bad]), 1, GREEDY)
