@@ -13,7 +13,6 @@ import numpy as np
 import orjson
 import torch
 from kserve.errors import InvalidInput
-from prometheus_client import Counter
 from pydantic import ValidationError
 
 from newsrec.features import HOUR
@@ -22,6 +21,7 @@ from serving.backends import Backends
 from serving.bundle import Bundle
 from serving.explain import Explainer, TooMuch
 from serving.failures import EVENT_LOG_FAILURES, one_line
+from serving.metrics import SLATES
 from serving.online_store import read_reader
 from serving.recommend import Decision, ServingConfig, Shelf, UnknownArticles, Visit, recommend
 from serving.refusals import one_sentence
@@ -29,9 +29,6 @@ from serving.schema import Instances, SlateRequest
 from serving.server import NotReady
 from serving.slate_log import SlateLog
 
-SLATES = Counter("newsrec_slates", "Slates answered; arm is empty where one policy serves everybody", ["policy", "arm"])
-COLD_SLATES = Counter("newsrec_cold_slates", "Slates for readers of whom nothing was known")
-DEGRADED_SLATES = Counter("newsrec_degraded_slates", "Slates made without the reader's features: the store was down")
 THREADS = 8
 INPUT, OUTPUT = "request", "response"
 """Names of the V2 tensors: BYTES, one JSON object an element."""
@@ -136,10 +133,7 @@ class Predictor(kserve.Model):
         logged = [decision.event() for decision in decisions if decision.slate]  # an empty slate decides nothing
         if self._slate_log is not None and logged:
             self._commit(self._slate_log, logged, now)
-        for decision in decisions:
-            SLATES.labels(decision.artifact.name, decision.visit.arm or "").inc()
-        COLD_SLATES.inc(sum(decision.cold for decision in decisions))
-        DEGRADED_SLATES.inc(sum(decision.visit.degraded for decision in decisions))
+        SLATES.answered(decisions)
         return [decision.answer() for decision in decisions]
 
     def _decide(
