@@ -7,6 +7,7 @@ turns in both, so rows become visible in the order of their stamps (``received_a
 Feedback that does not fit a recommendation never reaches a history: ``newsrec.quarantine`` keeps it.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from newsrec import erasure, own_decisions
 from newsrec.database import connect, flush_deletions, held, members, transaction
 from newsrec.event_tables import ARTICLES, FEEDBACK, METADATA, PROBE, QUARANTINE, RECOMMENDATIONS, records, scan
 from newsrec.events import EventLog, InvalidEvents
-from newsrec.quarantine import admit, release
+from newsrec.quarantine import UNKNOWN_REQUEST, admit, release
 from newsrec.tombstones import Tombstones
 
 _SAME_REQUEST = RECOMMENDATIONS.c.request_id == FEEDBACK.c.request_id
@@ -184,6 +185,14 @@ class EventDatabase:
                 table.name: list(connection.execute(sa.select(sa.func.count(), sa.func.max(moment))).one())
                 for table, moment in moments.items()
             }
+
+    def early_feedback(self, event_ids: Iterable[str]) -> dict[str, str]:
+        """Those of ``event_ids`` that wait for a recommendation which is not there yet, each with its reader."""
+        columns = (QUARANTINE.c.event_id, QUARANTINE.c.user_id)
+        with transaction(self.engine, "read") as connection:
+            these = QUARANTINE.c.event_id.in_(members(connection, event_ids))
+            found = connection.execute(sa.select(*columns).where(these, QUARANTINE.c.reason == UNKNOWN_REQUEST))
+            return {event: reader for event, reader in found}
 
     def quarantine_size(self) -> int:
         """How many feedback events wait for their recommendation."""

@@ -42,6 +42,10 @@ ReaderKey = Annotated[
         help=f"File with the key under which reader ids are hashed before they are stored (or {KEY_VARIABLE})."
     ),
 ]
+State = Annotated[
+    Path | None,
+    typer.Option(help="Folder where slates are counted over a crash; else beside SQLite's file, or a temporary one."),
+]
 Method = Literal["epsilon", "plackett_luce", "greedy"]
 
 
@@ -62,6 +66,13 @@ def predictor(
     shelf_life_hours: Annotated[float, typer.Option(help="Age at which an article expires.")] = 72.0,
     refresh_seconds: Annotated[float, typer.Option(min=1.0, help="How often article counts are read again.")] = 60.0,
     log_slates: Annotated[bool, typer.Option("--log/--no-log", help="Write every slate to the event log.")] = True,
+    log_capacity: Annotated[
+        int, typer.Option(min=1, help="Slates that may wait for the event log; then 503.")
+    ] = 10_000,
+    log_patience_seconds: Annotated[
+        float, typer.Option(min=0.0, help="Not ready once the event log has taken nothing for this long.")
+    ] = 30.0,
+    state: State = None,
     reader_key_file: ReaderKey = None,
 ) -> None:
     """Answer requests for slates over KServe's V1 and V2 protocols."""
@@ -77,6 +88,8 @@ def predictor(
     from serving.predictor import Predictor
     from serving.recommend import ServingConfig
     from serving.server import Server
+    from serving.slate_counter import default_folder
+    from serving.slate_log import SlateLog
 
     torch.set_num_threads(1)
     options = {"slate": {"method": method, "epsilon": epsilon, "temperature": temperature}}
@@ -84,7 +97,13 @@ def predictor(
         config = from_mapping(ServingConfig, options | {"shelf_life_hours": shelf_life_hours}, "options")
         released, backends = _released(artifact), _connect(store, event_log, reader_key_file)
         bundle = make_bundle(released, backends, config)
-        model = Predictor(model_name, bundle, backends, config, log_slates)
+        slate_log = None
+        if log_slates:
+            folder = state or default_folder(backends.database.engine.url)
+            slate_log = SlateLog(
+                backends.database, _clock, log_capacity, state=folder, patience_seconds=log_patience_seconds
+            )
+        model = Predictor(model_name, bundle, backends, config, slate_log)
     refresher = Refresher(lambda: model.bundle.live, refresh_seconds)
     refresher.start()
     model.warm_up()
@@ -94,6 +113,8 @@ def predictor(
     log.info("%s, %d articles, at %s", bundle.arms, len(bundle.live.shelves[0].catalogue.ids) - 1, where)
     Server(listening, grpc_port).start([model])
     refresher.stop()
+    if slate_log is not None:
+        slate_log.close()
     backends.database.close()
 
 

@@ -22,6 +22,7 @@ from newsrec.features import POPULARITY_HALF_LIFE_HOURS, pack_embedding
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.online_store import STORE_FAILURES, SWEEP_SECONDS, Histories
+from serving.overtaken import Overtaken
 from serving.refusals import BodyLimit, answer_refusals
 from serving.schema import MAX_BODY_BYTES, ArticleBatch, ArticlesAnswer, FeedbackAnswer, FeedbackBatch, Identifier
 
@@ -53,13 +54,16 @@ def create_app(backends: Backends) -> FastAPI:
     """The collector's routes."""
     store, database, clock, histories = backends.store, backends.database, backends.clock, Histories(backends)
     written = 0
+    overtaken = Overtaken(database, histories.catch_up)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sweeper = Sweeper(histories)
-        sweeper.start()
+        threads = (Sweeper(histories), overtaken)
+        for thread in threads:
+            thread.start()
         yield
-        sweeper.stop()
+        for thread in threads:
+            thread.stop()
 
     app = FastAPI(title="newsrec collector", lifespan=lifespan)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
@@ -86,8 +90,10 @@ def create_app(backends: Backends) -> FastAPI:
         result = database.append_feedback(rows, now)
         for outcome, count in result._asdict().items():
             FEEDBACK.labels(outcome).inc(count)
+        early = database.early_feedback(row["event_id"] for row in rows) if result.quarantined + result.repeated else {}
+        overtaken.add(early)
         updated = [histories.catch_up(user_id) for user_id in dict.fromkeys(row["user_id"] for row in rows)]
-        return FeedbackAnswer(**result._asdict(), history="updated" if all(updated) else "pending")
+        return FeedbackAnswer(**result._asdict(), history="updated" if all(updated) and not early else "pending")
 
     @app.post("/v1/articles")
     def publish(batch: ArticleBatch) -> ArticlesAnswer:

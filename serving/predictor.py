@@ -39,19 +39,19 @@ log = logging.getLogger(__name__)
 class Predictor(kserve.Model):
     """Answers from its ``bundle`` and the reader's features in the online store.
 
-    Of a mixture each reader gets the policy of their arm. With ``log_slates`` every decision is committed to the event
-    log before it is answered.
+    Of a mixture each reader gets the policy of their arm. Every decision is put into ``slate_log`` before it is
+    answered; without one nothing is logged.
     """
 
     bundle: Bundle
     """The current one, replaced whole by ``adopt``."""
 
     def __init__(
-        self, name: str, bundle: Bundle, backends: Backends, config: ServingConfig, log_slates: bool = True
+        self, name: str, bundle: Bundle, backends: Backends, config: ServingConfig, slate_log: SlateLog | None = None
     ) -> None:
         super().__init__(name)
         self.bundle, self._backends = bundle, backends
-        self._config, self._slate_log = config, SlateLog(backends.database) if log_slates else None
+        self._config, self._slate_log = config, slate_log
         self._threads, self._explainer = ThreadPoolExecutor(THREADS, "slate"), Explainer()
         self.load()
 
@@ -74,6 +74,12 @@ class Predictor(kserve.Model):
         if not self.ready:
             raise NotReady(self.name, self._why)
         return True
+
+    async def fit(self) -> bool:
+        """True where it is healthy and what it decides comes into the event log. Raises NotReady."""
+        if self._slate_log is not None and (why := self._slate_log.complaint()):
+            raise NotReady(self.name, why)
+        return await self.healthy()
 
     def warm_up(self) -> None:
         """Make a slate for nobody by each policy, so that no first reader waits for lazy set-up; none is logged."""
@@ -132,7 +138,7 @@ class Predictor(kserve.Model):
             raise InvalidInput(str(error)) from None
         logged = [decision.event() for decision in decisions if decision.slate]  # an empty slate decides nothing
         if self._slate_log is not None and logged:
-            self._commit(self._slate_log, logged, now)
+            self._slate_log.put(logged)
         SLATES.answered(decisions)
         return [decision.answer() for decision in decisions]
 
@@ -157,13 +163,6 @@ class Predictor(kserve.Model):
         except EVENT_LOG_FAILURES as error:
             log.warning("only the latest reads are left out, the event log does not answer: %s", one_line(error))
             return ()
-
-    def _commit(self, slate_log: SlateLog, rows: list[dict[str, Any]], now: int) -> None:
-        try:
-            slate_log.append(rows, now)
-        except EVENT_LOG_FAILURES as error:
-            log.error("the event log does not answer: %s", one_line(error))
-            raise NotReady(self.name, "The event log does not answer, and every slate is logged first.") from None
 
 
 def _parse(payload: Any) -> list[SlateRequest]:

@@ -9,7 +9,7 @@ import socket
 import struct
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import grpc
 import kserve
@@ -42,6 +42,13 @@ class NotReady(ModelNotReady):
         self.reason = self.error_msg
 
 
+@runtime_checkable
+class Fit(Protocol):
+    """A model that goes on answering for a while when it had better be sent no requests."""
+
+    async def fit(self) -> bool: ...
+
+
 class Unsupported(NotImplementedError):
     """A route of KServe that this server does not offer."""
 
@@ -57,8 +64,9 @@ class _OneModel(kserve.ModelRepository):
 
 class _DataPlane(DataPlane):
     async def ready(self) -> bool:
-        """True when every model is; raises NotReady with the reason."""
-        return all([await model.healthy() for model in self.model_registry.get_models().values()])
+        """True when every model is fit to be sent requests; raises NotReady with the reason."""
+        models = self.model_registry.get_models().values()
+        return all([await (model.fit() if isinstance(model, Fit) else model.healthy()) for model in models])
 
     def decode(self, *arguments: Any, **named: Any) -> Any:
         try:

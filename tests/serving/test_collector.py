@@ -10,8 +10,16 @@ from newsrec import dataset
 from newsrec.event_log import EventDatabase
 from newsrec.events import KINDS
 from newsrec.features import HOUR
+from tests.serving import test_predictor
 from tests.serving.conftest import Process, Site, clock, wait_for
-from tests.serving.test_predictor import ask, shown
+from tests.serving.test_predictor import shown
+
+
+def ask(predictor: Process, **request: Any) -> dict[str, Any]:
+    """The answer to one request, from when it is in the event log on: a reader takes longer to react."""
+    prediction = test_predictor.ask(predictor, **request)
+    wait_for(lambda: "\nnewsrec_slates_waiting 0.0\n" in predictor.http.get("/metrics").text)
+    return prediction
 
 
 def event(prediction: dict[str, Any], position: int = 0, kind: str = "click", **more: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from serving.collector import create_app
 from serving.live_articles import LiveArticles
 from serving.predictor import Predictor
 from serving.recommend import ServingConfig
-from serving.server import NotReady
+from serving.slate_log import LogFull, SlateLog
 from tests.full_disk import full
 from tests.serving.conftest import Site, clock, wait_for
 
@@ -34,9 +34,13 @@ class Both(NamedTuple):
     live: LiveArticles
     collector: TestClient
     backends: Backends
+    slate_log: SlateLog
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        return asyncio.run(self.predictor.predict({"instances": [request]}))["predictions"][0]
+        """The answer, which is in the event log when this returns."""
+        answer = asyncio.run(self.predictor.predict({"instances": [request]}))["predictions"][0]
+        assert self.slate_log.flush()
+        return answer
 
     def click(self, prediction: dict[str, Any]) -> Any:
         click = {"event_id": "e", "request_id": prediction["request_id"], "user_id": prediction["user_id"]}
@@ -52,9 +56,11 @@ def both(site: Site, tmp_path: Path) -> Iterator[Both]:
     backends = Backends(open_store(tmp_path / "store"), database, KEY, clock)
     loaded = artifact.load(site.folder / "artifact")
     bundle = make_bundle(loaded, backends, ServingConfig())
-    predictor = Predictor("newsrec", bundle, backends, ServingConfig())
+    slate_log = SlateLog(database, clock, capacity=5, every_seconds=0.005)
+    predictor = Predictor("newsrec", bundle, backends, ServingConfig(), slate_log)
     with TestClient(create_app(backends)) as collector:
-        yield Both(predictor, bundle.live, collector, backends)
+        yield Both(predictor, bundle.live, collector, backends, slate_log)
+    slate_log.close()
     database.close()
 
 
@@ -71,6 +77,19 @@ def test_with_a_key_a_reader_is_stored_under_the_pseudonym_alone(both: Both) -> 
     assert all(session.startswith(f"{PSEUDONYM}/") for session in log.recommendations["session_id"].to_pylist())
     stored = both.backends.store.readers([PSEUDONYM, READER])
     assert [row["reads"] for row in stored] == [1, None]
+
+
+def test_feedback_that_overtakes_its_slate_reaches_the_history_when_the_slate_is_logged(both: Both) -> None:
+    late = SlateLog(both.backends.database, clock, every_seconds=3_600.0)
+    predictor = Predictor("late", both.predictor.bundle, both.backends, ServingConfig(), late)
+    prediction = asyncio.run(predictor.predict({"instances": [{"user_id": READER}]}))["predictions"][0]
+    answer = both.click(prediction).json()
+    assert (answer["accepted"], answer["quarantined"], answer["history"]) == (0, 1, "pending")
+    again = both.click(prediction).json()
+    assert (again["repeated"], again["history"]) == (1, "pending")
+    late.close()
+    wait_for(lambda: both.backends.store.readers([PSEUDONYM])[0]["reads"] == 1)
+    assert both.click(prediction).json()["history"] == "updated"
 
 
 def test_nothing_read_comes_back_however_much_was_read(both: Both) -> None:
@@ -117,19 +136,28 @@ def test_feedback_without_the_store_is_kept_and_catches_up_by_itself(both: Both)
     wait_for(lambda: "newsrec_readers_pending 0.0" in both.collector.get("/metrics").text)
 
 
-def test_without_the_event_log_nothing_is_answered_that_was_not_logged(
+def test_without_the_event_log_slates_wait_for_it_and_when_too_many_do_requests_are_refused(
     both: Both, caplog: pytest.LogCaptureFixture
 ) -> None:
     prediction = both.ask(user_id=READER)
     with both.backends.database.engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE recommendations"))
-    with pytest.raises(NotReady, match="event log does not answer"):
-        both.ask(user_id=READER)
+        connection.execute(sa.text("ALTER TABLE recommendations RENAME TO away"))
+    body = {"instances": [{"user_id": READER}]}
+    waiting = [asyncio.run(both.predictor.predict(body))["predictions"][0] for _ in range(5)]
+    with pytest.raises(LogFull, match="5 slates wait for the event log, at most 5 may"):
+        asyncio.run(both.predictor.predict(body))
     answer = both.click(prediction)
     assert answer.status_code == 503
     assert answer.json() == {"error": "the event log does not answer; nothing was stored, send it again"}
-    lines = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
-    assert lines == {"the event log does not answer: no such table: recommendations"}  # no statement, no reader
+    wait_for(lambda: both.slate_log.stalled_seconds > 0 and "slates wait" in caplog.text)
+    with both.backends.database.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE away RENAME TO recommendations"))
+    assert both.slate_log.flush()
+    logged = both.backends.database.export().recommendations["request_id"].to_pylist()
+    assert sorted(logged) == sorted(answer["request_id"] for answer in [prediction, *waiting])
+    said = {record.getMessage().split(",")[0].split(":")[0] for record in caplog.records if record.levelname == "ERROR"}
+    assert said == {"the event log does not answer"}
+    assert all(record.getMessage().endswith("no such table: recommendations") for record in caplog.records)
 
 
 def test_the_collector_is_ready_only_while_the_event_log_takes_writes(both: Both) -> None:

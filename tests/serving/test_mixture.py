@@ -33,6 +33,7 @@ from serving.bundle import make_bundle
 from serving.predictor import Predictor
 from serving.recommend import ServingConfig
 from serving.server import NotReady
+from serving.slate_log import SlateLog
 from tests.serving import small_log
 from tests.serving.conftest import Site, clock, serving, start
 from tests.serving.test_predictor import V1, V2, tensor
@@ -79,13 +80,17 @@ def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
 
 
 def predictor(released: Artifact | Mixture, backends: Backends) -> Predictor:
-    return Predictor("newsrec", make_bundle(released, backends, ServingConfig()), backends, ServingConfig())
+    slate_log = SlateLog(backends.database, clock, every_seconds=0.005)
+    return Predictor("newsrec", make_bundle(released, backends, ServingConfig()), backends, ServingConfig(), slate_log)
 
 
 def ask(server: Predictor, readers: Sequence[str], **more: Any) -> list[dict[str, Any]]:
-    """The answers to one call."""
+    """The answers to one call, which are in the event log when this returns."""
     body = {"instances": [{"user_id": reader, **more} for reader in readers]}
-    return asyncio.run(server.predict(body))["predictions"]
+    answers = asyncio.run(server.predict(body))["predictions"]
+    assert server._slate_log
+    assert server._slate_log.flush()
+    return answers
 
 
 def content(answer: dict[str, Any]) -> dict[str, Any]:
