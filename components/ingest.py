@@ -6,11 +6,14 @@ from components import component
 
 
 @component
-def ingest(source: str, timezone: str, simulation: str, data: str, code: str, events: dsl.Output[dsl.Dataset]):
+def ingest(
+    source: str, timezone: str, simulation: str, data: str, code: str, events: dsl.Output[dsl.Dataset], store: str = ""
+):
     """Read ``source`` (``mind:PATH``, ``log:DATABASE_URL`` ...) with naive times in ``timezone`` into an event log.
 
-    ``simulated`` is the newsroom that ``simulation`` (JSON of a SimulationConfig) describes.
+    ``simulated`` is the newsroom that ``simulation`` (JSON of a SimulationConfig) describes. Readers whom the feature
+    store at ``store`` knows to be forgotten are left out.
     """
     from newsrec import ingestion
 
-    ingestion.ingest(source, events.path, timezone or None, simulation)
+    ingestion.ingest(source, events.path, timezone or None, simulation, store)

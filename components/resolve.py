@@ -6,10 +6,10 @@ from components import component
 
 
 @component
-def resolve(releases: str, source: str, until: str) -> NamedTuple(
+def resolve(releases: str, source: str, until: str, store: str = "") -> NamedTuple(
     "Start", [("incumbent", str), ("data", str), ("until", str)]
 ):  # type: ignore[valid-type]
     """The served version, the digest of ``source``, and the run's moment in microseconds (a text: it is exact)."""
     from newsrec import run_start
 
-    return run_start.resolve(releases, source, until)
+    return run_start.resolve(releases, source, until, store)

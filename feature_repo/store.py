@@ -22,14 +22,16 @@ import pyarrow.parquet as pq
 from feast.infra.provider import get_provider
 
 from feature_repo import repository
+from feature_repo.erasure import alone, erase_offline
 from feature_repo.errors import FeatureStoreError, FeatureStoreMissing, MaterialisationFailed
 from feature_repo.served import Served, moment
 from feature_repo.vector import ReaderVector, made_of
 from feature_repo.views import EVENT_TIME, HASH_TAG
-from newsrec import events
+from newsrec import events, tombstones
 from newsrec.events import EventLog, microseconds
 from newsrec.files import whole_directory, write_whole
 from newsrec.snapshots import article_moments, article_snapshots, decision_moments, reader_snapshots
+from newsrec.tombstones import Tombstones
 
 
 class Materialisation(NamedTuple):
@@ -41,6 +43,13 @@ class Materialisation(NamedTuple):
     moved: int
     """Online rows of both kinds that were missing or older before."""
     until: datetime
+
+
+class Forgotten(NamedTuple):
+    """Rows of one reader, or of several, that are gone from the store."""
+
+    offline: int
+    online: int
 
 
 def create_store(root: str | Path) -> "Store":
@@ -69,7 +78,7 @@ class Store:
     def __init__(self, root: Path, timeout_seconds: float | None = None) -> None:
         self.root = root
         self._feast = repository.connect(root, timeout_seconds)
-        provider = get_provider(self._feast.config)
+        self._provider = provider = get_provider(self._feast.config)
         services = {s.name: s for s in self._feast.list_feature_services()}
         if not {"reader", "article"} <= services.keys():
             raise FeatureStoreMissing(f"the registry in {root} lacks the services reader and article; create the store")
@@ -84,8 +93,9 @@ class Store:
         return self._reader.service.tags[HASH_TAG]
 
     def write_offline(self, log: EventLog) -> None:
-        """Replace the offline snapshots by those of ``log``, in one step."""
-        with whole_directory(self.root / "offline") as partial:
+        """Replace the offline snapshots by those of ``log``, in one step. Forgotten readers are left out."""
+        with alone(self.root), whole_directory(self.root / "offline") as partial:
+            log = tombstones.read(self.root).without(log)
             for served, snapshots in ((self._reader, reader_snapshots(log)), (self._article, article_snapshots(log))):
                 stamped = snapshots.append_column(EVENT_TIME, snapshots["event_timestamp"].cast(pa.int64()))
                 pq.write_table(stamped, partial / f"{served.view.name}.parquet")
@@ -101,8 +111,9 @@ class Store:
         """The training set ``out``: log/, readers.parquet and articles.parquet, as ``newsrec.dataset.read`` takes it.
 
         Features are what ``write_offline`` holds as of each decision of ``log``; null for a reader or article that
-        was not known yet. ``out`` appears whole.
+        was not known yet. Forgotten readers are left out. ``out`` appears whole.
         """
+        log = tombstones.read(self.root).without(log)
         readers = self._as_of(decision_moments(log), self._reader)
         articles = self._as_of(article_moments(log), self._article)
         with whole_directory(out) as partial:
@@ -132,12 +143,13 @@ class Store:
         """
         counts, moved = {}, 0
         for served in (self._reader, self._article):
-            offline = self._latest_offline(served, until)
-            lagging = _lagging(served, offline)
-            if lagging.num_rows:
-                start = pc.min(lagging["event_timestamp"]).as_py()
-                self._feast.materialize(start, until, [served.view.name])
-                _refuse_lag(served, _lagging(served, lagging), offline.num_rows)
+            with alone(self.root):
+                offline = self._latest_offline(served, until)
+                lagging = _lagging(served, offline)
+                if lagging.num_rows:
+                    start = pc.min(lagging["event_timestamp"]).as_py()
+                    self._feast.materialize(start, until, [served.view.name])
+                    _refuse_lag(served, _lagging(served, lagging), offline.num_rows)
             counts[served.key] = offline.num_rows
             moved += lagging.num_rows
         if not counts["article_id"]:
@@ -186,6 +198,26 @@ class Store:
             raise FeatureStoreMissing(f"the store in {self.root} has no reader vectors; run create_store on it again")
         rows = [{**vector._asdict(), "user_id": user, "event_timestamp": time} for user, vector, time in vectors]
         return self._vector.write(rows)
+
+    def erase_readers(self, user_ids: Sequence[str]) -> int:
+        """Delete the online rows of the readers, of every view that has readers; how many. Raises FeatureStoreMissing.
+
+        What is written of them afterwards begins anew.
+        """
+        with self._reader.answering():
+            keys = [self._reader.entity_key(user_id) for user_id in user_ids]
+            return self._provider.online_store.erase(self._feast.config, keys)
+
+    def forget_readers(self, user_ids: Sequence[str], known: Tombstones) -> "Forgotten":
+        """Delete the readers offline and online, once no write to this store brings them back.
+
+        ``known`` are the tombstones of the event log: kept in the store's folder, where ``write_offline`` and
+        ``training_rows`` find them. Waits for a materialisation that is running. Raises FeatureStoreMissing.
+        """
+        with alone(self.root):
+            tombstones.add(self.root, known)
+            offline = erase_offline(self.root, self._reader.key, user_ids)
+            return Forgotten(offline, self.erase_readers(user_ids))
 
     def articles(self, article_ids: Sequence[str]) -> list[dict[str, Any]]:
         """ARTICLE_FEATURES and event_timestamp of each article, as ``readers``."""

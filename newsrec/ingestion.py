@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from newsrec import config as configs
-from newsrec import events
+from newsrec import events, tombstones
 from newsrec.config import InvalidConfig
 from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.encoders.text import embed_articles
@@ -27,16 +27,21 @@ SOURCES: dict[str, Callable[[str, str | None], EventLog]] = {
 """Name -> reader of the path (or database URL) and the timezone of naive times."""
 
 
-def ingest(source: str, out: str | Path, timezone: str | None = None, simulation: str = "{}") -> Path:
+def ingest(
+    source: str, out: str | Path, timezone: str | None = None, simulation: str = "{}", store: str | Path = ""
+) -> Path:
     """The log of ``source``, such as ``mind:PATH`` or ``log:sqlite:///FILE``, written to the folder ``out``.
 
     ``simulated`` is the world that ``simulation`` (JSON) describes. Embeddings that are null are filled from the
-    articles' texts. Raises InvalidConfig for an unknown kind of source, InvalidEvents, FileNotFoundError.
+    articles' texts. Readers whom the feature store in the folder ``store`` knows to be forgotten are left out. Raises
+    InvalidConfig for an unknown kind of source, InvalidEvents, FileNotFoundError.
     """
     if source == SIMULATED:
         return simulate_to(simulation, out)
     kind, where = split(source)
     log = SOURCES[kind](where, timezone)
+    if store:
+        log = tombstones.read(store).without(log)
     if not log.recommendations.num_rows:
         raise InvalidEvents(f"{source}: found no recommendation, expected a log with decisions")
     return events.write(log._replace(articles=embed_articles(log.articles)), out)

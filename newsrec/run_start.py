@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from newsrec import config, releases
+from newsrec import config, releases, tombstones
 from newsrec.config import InvalidConfig
 from newsrec.event_log import EventDatabase
 from newsrec.ingestion import SIMULATED, split
@@ -28,13 +28,17 @@ class RunStart(NamedTuple):
     """Microseconds since 1970."""
 
 
-def resolve(releases_root: str | Path, source: str, until: str = "") -> RunStart:
+def resolve(releases_root: str | Path, source: str, until: str = "", store: str | Path = "") -> RunStart:
     """What a run on ``source`` starts from; ``until`` is a time as ISO 8601 with its zone, "" for now.
 
-    Raises InvalidConfig, FileNotFoundError, InvalidArtifact.
+    Readers who were forgotten by the feature store in the folder ``store`` change the source's digest: a cached log
+    that still knows them is not used again. Raises InvalidConfig, FileNotFoundError, InvalidArtifact.
     """
     served = releases.current(releases_root)
-    return RunStart(served.version if served else "", data_digest(source), str(_moment(until)))
+    data, forgotten = data_digest(source), tombstones.read(store).moments if store else {}
+    if forgotten:
+        data = config.digest(data, forgotten)
+    return RunStart(served.version if served else "", data, str(_moment(until)))
 
 
 def data_digest(source: str) -> str:

@@ -44,9 +44,12 @@ def feedback(cluster: ClusterConfig | None, job: str = JOB) -> BaseComponent:
         run: str,
     ):
         with dsl.ExitHandler(place(report(run=run, job=job, releases=releases), cluster, cached=False)):
-            start = place(resolve(releases=releases, source=source, until=until), cluster, "database", cached=False)
+            start = place(
+                resolve(releases=releases, source=source, until=until, store=store), cluster, "database", cached=False
+            )
             incumbent, moment = start.outputs["incumbent"], start.outputs["until"]
-            log = ingest(source=source, timezone=timezone, simulation="{}", data=start.outputs["data"], code=code)
+            data = start.outputs["data"]
+            log = ingest(source=source, timezone=timezone, simulation="{}", data=data, code=code, store=store)
             events = place(log, cluster, "database").outputs["events"]
             sound = place(check(events=events, until=moment, rules=rules), cluster, cached=False)
             joined = place(features(events=events, code=code), cluster).after(sound)

@@ -37,9 +37,11 @@ def training(cluster: ClusterConfig | None, job: str = JOB) -> BaseComponent:
         run: str,
     ):
         with dsl.ExitHandler(place(report(run=run, job=job, releases=releases), cluster, cached=False)):
-            start = place(resolve(releases=releases, source=source, until=""), cluster, "database", cached=False)
+            start = place(
+                resolve(releases=releases, source=source, until="", store=store), cluster, "database", cached=False
+            )
             data = start.outputs["data"]
-            log = ingest(source=source, timezone=timezone, simulation=simulation, data=data, code=code)
+            log = ingest(source=source, timezone=timezone, simulation=simulation, data=data, code=code, store=store)
             place(log, cluster, "database")
             joined = place(features(events=log.outputs["events"], code=code), cluster)
             training_set = joined.outputs["training_set"]

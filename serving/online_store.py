@@ -65,8 +65,11 @@ class Histories:
         return user_id not in self._pending
 
     def _fold(self, user_id: str) -> None:
+        forgotten = self._database.forgotten_at(user_id)
         (row,) = self._store.readers([user_id])
         stamp = row["event_timestamp"]
+        if forgotten is not None and stamp is not None and stamp <= forgotten:
+            stamp = None
         events = self._database.feedback_of(user_id, received_after=stamp)
         if not events:
             return
@@ -75,6 +78,9 @@ class Histories:
             key = None if event["article_id"] is None else article_key(event["article_id"])
             state.observe(event["kind"], key, event["time"], event["dwell_seconds"], event["utc_offset_minutes"] or 0)
         self._store.write_reader(user_id, state.row(), events[-1]["received_at"])
+        if self._database.forgotten_at(user_id) != forgotten:
+            self._store.erase_readers([user_id])
+            self._fold(user_id)
 
     def sweep(self) -> int:
         """How many readers are still behind after another try for each; the first failure ends the round."""

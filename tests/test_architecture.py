@@ -31,7 +31,7 @@ OUTSIDE = {
     "feature_repo": "newsrec.events newsrec.features newsrec.snapshots newsrec.files newsrec.tombstones",
     "serving": "newsrec.artifact newsrec.mixture newsrec.releases newsrec.transitions newsrec.catalogue "
     "newsrec.encoders newsrec.slate newsrec.assignment newsrec.features newsrec.events newsrec.event_log "
-    "newsrec.config newsrec.evaluation.explanation feature_repo.store",
+    "newsrec.erasure newsrec.config newsrec.evaluation.explanation feature_repo.store",
     "components": "newsrec feature_repo.store",
     "pipelines": "newsrec components",
 }
