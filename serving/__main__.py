@@ -66,6 +66,9 @@ def predictor(
     shelf_life_hours: Annotated[float, typer.Option(help="Age at which an article expires.")] = 72.0,
     refresh_seconds: Annotated[float, typer.Option(min=1.0, help="How often article counts are read again.")] = 60.0,
     log_slates: Annotated[bool, typer.Option("--log/--no-log", help="Write every slate to the event log.")] = True,
+    max_concurrency: Annotated[
+        int, typer.Option(min=1, help="Requests that may be at work at a time; beyond, 503 at once.")
+    ] = 64,
     log_capacity: Annotated[
         int, typer.Option(min=1, help="Slates that may wait for the event log; then 503.")
     ] = 10_000,
@@ -111,7 +114,7 @@ def predictor(
     gc.freeze()  # a full collection over the imported libraries would hold a request up for 200 ms
     where = f"http://{host}:{listening.getsockname()[1]}/v1/models/{model_name}:predict"
     log.info("%s, %d articles, at %s", bundle.arms, len(bundle.live.shelves[0].catalogue.ids) - 1, where)
-    Server(listening, grpc_port).start([model])
+    Server(listening, grpc_port, max_concurrency).start([model])
     refresher.stop()
     if slate_log is not None:
         slate_log.close()

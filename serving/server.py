@@ -25,6 +25,7 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.rest.server import RESTServer
 from starlette.responses import JSONResponse
 
+from serving.admission import MAX_CONCURRENCY, Admission, GRPCAdmission, Places
 from serving.refusals import BodyLimit, Busy, answer_refusals
 from serving.schema import MAX_BODY_BYTES
 
@@ -83,9 +84,9 @@ class _DataPlane(DataPlane):
 
 
 class _RESTServer(RESTServer):
-    def __init__(self, listening: socket.socket, *arguments: Any, **named: Any) -> None:
+    def __init__(self, listening: socket.socket, places: Places, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._listening = listening
+        self._listening, self._places = listening, places
 
     async def start(self) -> None:
         self.create_application()
@@ -93,6 +94,7 @@ class _RESTServer(RESTServer):
 
     def _add_middlewares(self, app: FastAPI) -> None:
         app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+        app.add_middleware(Admission, places=self._places)
 
     def _add_exception_handlers(self, app: FastAPI) -> None:
         super()._add_exception_handlers(app)
@@ -123,14 +125,15 @@ class _Refusals(ExceptionToStatusInterceptor):
 
 
 class _GRPCServer(GRPCServer):
-    def __init__(self, host: str, *arguments: Any, **named: Any) -> None:
+    def __init__(self, host: str, places: Places, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._host = host
+        self._host, self._places = host, places
 
     async def start(self, max_workers: int) -> None:
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_BODY_BYTES)]
         workers = ThreadPoolExecutor(max_workers)
-        self._server = grpc.aio.server(workers, interceptors=(_Refusals(),), options=options)
+        interceptors = (GRPCAdmission(self._places), _Refusals())
+        self._server = grpc.aio.server(workers, interceptors=interceptors, options=options)
         servicer = InferenceServicer(self._data_plane, self._model_repository_extension)
         grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -140,10 +143,13 @@ class _GRPCServer(GRPCServer):
 
 
 class Server(kserve.ModelServer):
-    """REST on the bound socket ``listening``; gRPC on the same host at ``grpc_port``, or none where that is 0."""
+    """REST on the bound socket ``listening``; gRPC on the same host at ``grpc_port``, or none where that is 0.
 
-    def __init__(self, listening: socket.socket, grpc_port: int) -> None:
-        self._listening = listening
+    Together they work on at most ``max_concurrency`` requests of the model's routes at a time.
+    """
+
+    def __init__(self, listening: socket.socket, grpc_port: int, max_concurrency: int = MAX_CONCURRENCY) -> None:
+        self._listening, self._places = listening, Places(max_concurrency)
         self._host, http_port = listening.getsockname()[:2]
         super().__init__(
             http_port,
@@ -163,6 +169,7 @@ class Server(kserve.ModelServer):
         extension = self.model_repository_extension
         self._rest_server = _RESTServer(
             self._listening,
+            self._places,
             FASTAPI_APP_IMPORT_STRING,
             self.dataplane,
             extension,
@@ -172,7 +179,7 @@ class Server(kserve.ModelServer):
         self.servers.append(self._rest_server.start())
         if self.enable_grpc:
             self._grpc_server = _GRPCServer(
-                self._host, self.grpc_port, self.dataplane, extension, {}, self.grace_period
+                self._host, self._places, self.grpc_port, self.dataplane, extension, {}, self.grace_period
             )
             self.servers.append(self._grpc_server.start(self.max_threads))
         self.register_signal_handler()
