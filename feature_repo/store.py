@@ -24,6 +24,8 @@ from feast.infra.provider import get_provider
 from feature_repo import repository
 from feature_repo.erasure import alone, erase_offline
 from feature_repo.errors import FeatureStoreError, FeatureStoreMissing, MaterialisationFailed
+from feature_repo.materialising import bring_up
+from feature_repo.online import microseconds as microseconds_of
 from feature_repo.served import Served, moment
 from feature_repo.vector import ReaderVector, made_of
 from feature_repo.views import EVENT_TIME, HASH_TAG
@@ -138,30 +140,17 @@ class Store:
     def materialize(self, until: datetime) -> Materialisation:
         """Bring the online rows up to the offline rows of ``until``, then count them and check how new they are.
 
-        Only what lags behind is moved: the window begins at the oldest offline row that is not yet online. Rows that
-        the collector has written since stay. Raises MaterialisationFailed.
+        Only what lags behind is moved, in batches. Rows that the collector has written since stay. Raises
+        MaterialisationFailed.
         """
-        counts, moved = {}, 0
+        found = {}
         for served in (self._reader, self._article):
             with alone(self.root):
-                offline = self._latest_offline(served, until)
-                lagging = _lagging(served, offline)
-                if lagging.num_rows:
-                    start = pc.min(lagging["event_timestamp"]).as_py()
-                    self._feast.materialize(start, until, [served.view.name])
-                    _refuse_lag(served, _lagging(served, lagging), offline.num_rows)
-            counts[served.key] = offline.num_rows
-            moved += lagging.num_rows
-        if not counts["article_id"]:
+                found[served.key] = bring_up(served, self._offline(served), microseconds_of(until))
+        readers, articles = found["user_id"], found["article_id"]
+        if not articles.rows:
             raise MaterialisationFailed(f"no article has an offline row up to {until}; expected a later moment")
-        return Materialisation(counts["user_id"], counts["article_id"], moved, until)
-
-    def _latest_offline(self, served: Served, until: datetime) -> pa.Table:
-        """Each entity with the event_timestamp of its latest offline row up to ``until``."""
-        columns, upto = [served.key, "event_timestamp"], [("event_timestamp", "<=", until)]
-        rows = pq.read_table(self._offline(served), columns=columns, filters=upto)
-        latest = rows.group_by(served.key).aggregate([("event_timestamp", "max")])
-        return latest.rename_columns([served.key, "event_timestamp"]).sort_by(served.key)
+        return Materialisation(readers.rows, articles.rows, readers.lagged + articles.lagged, until)
 
     def _offline(self, served: Served) -> Path:
         """The Parquet file behind ``served``; the registry must mean the same file."""
@@ -178,6 +167,10 @@ class Store:
         Raises FeatureStoreMissing where the online store does not answer.
         """
         return self._reader.read(user_ids)
+
+    def reader_times(self, user_ids: Sequence[str]) -> list[int | None]:
+        """Only the event_timestamp of each reader's row. Raises FeatureStoreMissing."""
+        return self._reader.event_times(user_ids)
 
     def readers_and_vectors(self, user_ids: Sequence[str]) -> list[tuple[dict[str, Any], ReaderVector | None]]:
         """``readers``, each with the vector that was made of this very row, None where there is none; read together.
@@ -230,25 +223,6 @@ class Store:
     def write_articles(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Store rows of article_id, event_timestamp and ARTICLE_FEATURES; how many were newer than the stored ones."""
         return self._article.write(list(rows))
-
-
-def _lagging(served: Served, offline: pa.Table) -> pa.Table:
-    """The rows of ``offline`` that are missing or older online."""
-    online = served.event_times(offline[served.key].to_pylist())
-    wanted = microseconds(offline["event_timestamp"]).tolist()
-    lags = [found is None or found < time for found, time in zip(online, wanted, strict=True)]
-    return offline.filter(pa.array(lags, pa.bool_()))
-
-
-def _refuse_lag(served: Served, lagging: pa.Table, expected: int) -> None:
-    if lagging.num_rows:
-        entity_id, wanted = lagging[served.key][0].as_py(), lagging["event_timestamp"][0].as_py()
-        (time,) = served.event_times([entity_id])
-        found = "none" if time is None else f"one of {moment(time)}"
-        raise MaterialisationFailed(
-            f"{lagging.num_rows} of {expected} rows of {served.view.name} are missing or too old online, first "
-            f"{served.key} {entity_id!r}: found {found}, expected one of {wanted}"
-        )
 
 
 def build_training_set(log: str | Path, out: str | Path) -> Path:
