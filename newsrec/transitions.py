@@ -142,6 +142,22 @@ class Readers(NamedTuple):
         return cls(*_histories([row["history"] for row in rows]), **columns)
 
     @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Readers":
+        """``from_rows`` of one row, in a fraction of its time."""
+        reads, shown = unpack_history(row["history"]), unpack_shown(row["shown"])
+        length = len(reads)
+        key, time, dwell = (np.zeros((1, HISTORY_LENGTH), dtype) for dtype in (np.uint64, np.uint32, np.float32))
+        key[0, :length], time[0, :length], dwell[0, :length] = reads["key"], reads["time"], reads["dwell"]
+        shown_time, shown_key = np.zeros((1, SHOWN_LENGTH), np.uint32), np.zeros((1, SHOWN_LENGTH), np.uint32)
+        if len(shown):
+            shown_time[0, -len(shown) :], shown_key[0, -len(shown) :] = shown["time"], shown["key"]
+        numbers = {}
+        for feature in READER_NUMBERS:
+            value = row[feature.name]
+            numbers[feature.name] = np.array([_MISSING.get(feature.name, 0) if value is None else value], feature.dtype)
+        return cls(key, time, dwell, np.array([length]), shown_time=shown_time, shown_key=shown_key, **numbers)
+
+    @classmethod
     def from_table(cls, table: pa.Table) -> "Readers":
         """From an Arrow table with READER_FEATURES as columns."""
         columns = {}
@@ -190,21 +206,20 @@ def state(
     rows = np.where(mask, catalogue.rows_of_keys(readers.key[:, :width]), 0)  # [B, H]
     time = readers.time[:, :width].astype(np.float64)  # [B, H]
     ages = np.where(mask, (time.max(1, keepdims=True) - time) / 3600.0, 0.0)  # [B, H]
-    context = _context(readers, now, utc_offset_minutes)  # [B, X]
     if not use_time:
-        ages, context[:, 1:] = np.zeros_like(ages), 0.0
+        ages = np.zeros_like(ages)
     return State(
         torch.from_numpy(catalogue.index(rows)),
         torch.from_numpy(catalogue.content[rows]),
         torch.from_numpy(ages.astype(np.float32)),
         torch.from_numpy(np.where(mask, readers.dwell[:, :width], 0).astype(np.float32)),
         torch.from_numpy(mask),
-        torch.from_numpy(context),
+        torch.from_numpy(context(readers, now, utc_offset_minutes, use_time)),
     )
 
 
-def _context(readers: Readers, now: np.ndarray, utc_offset_minutes: np.ndarray) -> np.ndarray:
-    """[B, X] float32."""
+def context(readers: Readers, now: np.ndarray, utc_offset_minutes: np.ndarray, use_time: bool = True) -> np.ndarray:
+    """[B, X] float32: CONTEXT_FEATURES of each reader at ``now`` [B]; without ``use_time`` the first one alone."""
     local = now + utc_offset_minutes.astype(np.int64) * 60_000_000
     hour, weekday = local % DAY / HOUR, (local // DAY + 3) % 7  # 1 January 1970 was a Thursday
     seen = readers.last_seen >= 0
@@ -223,7 +238,10 @@ def _context(readers: Readers, now: np.ndarray, utc_offset_minutes: np.ndarray) 
         np.log1p(readers.reads),
         np.log1p(readers.sessions),
     ]
-    return np.stack([np.asarray(c, np.float32) for c in columns], 1)
+    found = np.stack([np.asarray(c, np.float32) for c in columns], 1)
+    if not use_time:
+        found[:, 1:] = 0.0
+    return found
 
 
 def candidates(

@@ -10,12 +10,14 @@ import torch
 
 from feature_repo.store import Store
 from newsrec.artifact import Artifact
+from newsrec.features import HOUR
 from newsrec.mixture import Mixture
 from serving.arms import Arms
 from serving.backends import Backends
-from serving.live_articles import LiveArticles
+from serving.live_articles import LiveArticles, Sight
 from serving.online_store import unknown_reader
 from serving.recommend import ServingConfig, Visit, recommend
+from serving.retrieval import RetrievalConfig
 from serving.schema import SlateRequest
 
 
@@ -42,7 +44,9 @@ def make_bundle(released: Artifact | Mixture, backends: Backends, config: Servin
     Takes seconds and may run in any thread; raises what event log and feature store raise.
     """
     arms = Arms(released)
-    live = LiveArticles([arm.artifact.catalogue for arm in arms.all], backends)
+    artifacts = [arm.artifact for arm in arms.all]
+    sight = Sight(artifacts, int(config.shelf_life_hours * HOUR), RetrievalConfig())
+    live = LiveArticles([artifact.catalogue for artifact in artifacts], backends, sight)
     now = backends.clock()
     nobody = Visit(SlateRequest(user_id="nobody"), "warm-up", "nobody", unknown_reader(), False, now)
     for arm in arms.all:

@@ -9,17 +9,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from prometheus_client import Counter
 
 from feature_repo.store import FeatureStoreError
+from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue
 from newsrec.features import POPULARITY_HALF_LIFE_HOURS
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
-from serving.recommend import Shelf
+from serving.retrieval import RetrievalConfig
+from serving.shelf import Shelf
 
 POLL_SECONDS = 1.0
 """How often the event log is asked for changes: an article published this long ago can be served."""
@@ -29,16 +32,27 @@ REFRESH_FAILURES = Counter("newsrec_refresh_failures", "Times that articles or t
 log = logging.getLogger(__name__)
 
 
+class Sight(NamedTuple):
+    """Who looks at the shelves, and for what."""
+
+    artifacts: Sequence[Artifact]
+    """One for each shelf."""
+    shelf_life: int
+    """Microseconds."""
+    config: RetrievalConfig
+
+
 class LiveArticles:
     """``shelves`` is the state to serve from, one for each of ``catalogues``: replaced whole, never changed in place.
 
     All shelves hold the same articles, each in the rows of its catalogue and new ones after these. Of an article that
-    only catalogues know the last one's form is taken.
+    only catalogues know the last one's form is taken. ``sight`` shows each shelf to the policy that serves from it.
     """
 
-    def __init__(self, catalogues: Sequence[Catalogue], backends: Backends) -> None:
+    def __init__(self, catalogues: Sequence[Catalogue], backends: Backends, sight: Sight | None = None) -> None:
         self.shelves = tuple(without_counts(catalogue) for catalogue in catalogues)
-        self._database, self._store = backends.database, backends.store
+        self._database, self._store, self._clock = backends.database, backends.store, backends.clock
+        self._sight = sight
         self._stamp: int | None = None
         known = set(self._database.articles()[0]["article_id"].to_pylist())
         rows = {row["article_id"]: row for catalogue in catalogues for row in catalogue.articles.to_pylist()}
@@ -51,7 +65,7 @@ class LiveArticles:
         """How many articles changed in the event log since the last call; all of them are on the shelves now."""
         changed, stamp = self._database.articles(self._stamp)
         if changed.num_rows:
-            self.shelves = tuple(_changed(shelf, changed, str(stamp)) for shelf in self.shelves)
+            self._show(tuple(_changed(shelf, changed, str(stamp)) for shelf in self.shelves))
         self._stamp = stamp
         return changed.num_rows
 
@@ -69,8 +83,16 @@ class LiveArticles:
             counted, rows = without_counts(shelf.catalogue), shelf.catalogue.rows(list(counts))
             if counts:
                 counted.counts[rows], counted.as_of[rows] = list(counts.values()), list(as_of.values())
-            fresh.append(Shelf(shelf.catalogue, counted.counts, counted.as_of, shelf.version).warmed())
-        self.shelves = tuple(fresh)
+            fresh.append(Shelf(shelf.catalogue, counted.counts, counted.as_of, shelf.version, shelf.finder).warmed())
+        self._show(tuple(fresh))
+
+    def _show(self, shelves: tuple[Shelf, ...]) -> None:
+        if self._sight is None:
+            self.shelves = shelves
+            return
+        now, (artifacts, life, config) = self._clock(), self._sight
+        pairs = zip(shelves, artifacts, strict=True)
+        self.shelves = tuple(shelf.seen_by(artifact, now, now - life, config) for shelf, artifact in pairs)
 
 
 def _changed(shelf: Shelf, articles: pa.Table, version: str) -> Shelf:
@@ -78,7 +100,7 @@ def _changed(shelf: Shelf, articles: pa.Table, version: str) -> Shelf:
     catalogue = shelf.catalogue.updated(articles)
     more = len(catalogue.ids) - len(shelf.as_of)
     counts, as_of = np.pad(shelf.counts, ((0, more), (0, 0))), np.pad(shelf.as_of, (0, more))
-    return Shelf(catalogue, counts, as_of, version).warmed()
+    return Shelf(catalogue, counts, as_of, version, shelf.finder).warmed()
 
 
 class Refresher(threading.Thread):

@@ -1,19 +1,20 @@
 """From a request to a slate, as a pure function: the clock, the random generator and all features are arguments."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from newsrec import transitions
+from feature_repo.store import ReaderVector
 from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue
 from newsrec.features import HOUR, POPULARITY_FEATURES, popularity
-from newsrec.slate import SlateConfig, draw
+from newsrec.slate import SlateConfig, draw_one
 from newsrec.transitions import Readers
+from serving import scoring
 from serving.schema import MAX_CANDIDATES, SlateRequest
+from serving.shelf import Shelf
 
 SESSION = HOUR // 2
 _LOG_CLICKS_DAY = POPULARITY_FEATURES.index("log_clicks_day")
@@ -37,31 +38,6 @@ class ServingConfig:
             raise ValueError(f"shelf_life_hours is {self.shelf_life_hours}, expected more than 0")
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """Every article that may be shown and its counts, as of one moment. Arrays have a row for each catalogue row."""
-
-    catalogue: Catalogue
-    counts: np.ndarray  # [N + 1, 4] float64, in the order of POPULARITY_HALF_LIFE_HOURS
-    as_of: np.ndarray  # [N + 1] int64, microseconds: up to when the counts are decayed
-    version: str = ""
-    """Names this state of the catalogue in the log."""
-
-    @cached_property
-    def newest_first(self) -> tuple[np.ndarray, np.ndarray]:
-        """All rows, the newest article first, and the negated times of publication in that order. Both [N]"""
-        age = -self.catalogue.published_at[1:]
-        order = np.argsort(age, kind="stable")
-        return order + 1, age[order]
-
-    def warmed(self) -> "Shelf":
-        """This shelf with all look-ups built that its first request would wait for."""
-        _ = self.newest_first, self.catalogue.content, self.catalogue.hidden_at, self.catalogue.short_keys
-        self.catalogue.rows([])
-        self.catalogue.rows_of_keys(np.zeros(1, np.uint64))
-        return self
-
-
 class Visit(NamedTuple):
     """A reader who asks, and what is known at that moment."""
 
@@ -81,6 +57,8 @@ class Visit(NamedTuple):
     """That the reader is part of; None where one policy serves everybody."""
     arm: str | None = None
     """The reader's in ``experiment``."""
+    vector: ReaderVector | None = None
+    """What stands in the store beside ``features``, made of them by whichever policy."""
 
     @property
     def time(self) -> int:
@@ -151,26 +129,12 @@ def recommend(
     fresh decides.
     """
     rows = shortlist(visit, shelf, config)
-    moment, offset = np.array([visit.time]), np.array([visit.request.context.utc_offset_minutes])
-    state = transitions.state(visit.features, moment, offset, shelf.catalogue, artifact.use_time)
-    counts, as_of = shelf.counts[rows][None], shelf.as_of[rows][None]
-    candidates = transitions.candidates(
-        rows[None], visit.features, counts, as_of, moment, shelf.catalogue, artifact.use_time
-    )
-    with torch.inference_mode():
-        scores = artifact.policy.scores(state, candidates)  # [1, C]
-    drawn = draw(scores, visit.request.k, config.slate, generator)
-    chosen = drawn.chosen[0][drawn.mask[0]]  # [K]
+    scores = scoring.scores(visit, rows, shelf, artifact)  # [C]
+    chosen, propensity = draw_one(scores, visit.request.k, config.slate, generator)  # [K] each
     ids = shelf.catalogue.ids
-    return Decision(
-        visit,
-        artifact,
-        shelf.version,
-        [ids[row] for row in rows],
-        [ids[row] for row in rows[chosen.numpy()]],
-        scores[0, chosen].tolist(),
-        drawn.propensity[0][drawn.mask[0]].tolist(),
-    )
+    candidates = [ids[row] for row in rows.tolist()]
+    slate = [candidates[place] for place in chosen.tolist()]
+    return Decision(visit, artifact, shelf.version, candidates, slate, scores[chosen].tolist(), propensity.tolist())
 
 
 def shortlist(visit: Visit, shelf: Shelf, config: ServingConfig) -> np.ndarray:

@@ -90,9 +90,11 @@ class DiversePolicy(HistoryScorer):
         offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
         bounce = self.bounce(reader, context, offered, candidates).sigmoid()  # [B, C]
         penalised = self.rank(reader, context, candidates, offered) - config.penalty * bounce  # [B, C]
-        return mask_scores(
-            marginal_relevance(penalised, candidates.content, config.diversity, config.depth), candidates
-        )
+        return mask_scores(self.reranked(penalised, candidates.content), candidates)
+
+    def reranked(self, scores: Tensor, content: Tensor) -> Tensor:
+        """[B, C]: marginal scores from ``scores`` [B, C] before re-ranking and ``content`` [B, C, E]."""
+        return marginal_relevance(scores, content, self.config.diversity, self.config.depth)
 
     def forms(self, reader: Tensor, context: Tensor) -> Forms:
         """Two: the log odds of a click, and those of a bounce. What an article repeats is known once others stand."""

@@ -181,13 +181,13 @@ def test_slates_are_counted_by_policy_and_arm(loaded: Mixture, backends: Backend
 
 def test_both_policies_are_tried_before_the_first_reader(loaded: Mixture, backends: Backends) -> None:
     class Broken(torch.nn.Module):
-        def scores(self, state: Any, candidates: Any) -> torch.Tensor:
+        def reader(self, state: Any) -> torch.Tensor:
             raise RuntimeError("broken")
 
     for arm in mixture.ARMS:
         spoilt = loaded._replace(**{arm: loaded.artifact(arm)._replace(policy=Broken())})
         with pytest.raises(RuntimeError, match="broken"):
-            predictor(spoilt, backends).warm_up()
+            predictor(spoilt, backends)
     predictor(loaded, backends).warm_up()
     assert backends.database.export().recommendations.num_rows == 0
 

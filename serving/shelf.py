@@ -1,0 +1,71 @@
+"""The articles that requests choose from, as of one moment, with all that can be computed before a request comes."""
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from newsrec.artifact import Artifact
+from newsrec.catalogue import Catalogue
+from newsrec.features import EMBEDDING_DIM
+from serving.retrieval import Finder, RetrievalConfig
+
+_BASE = 0x9E3779B97F4A7C15
+"""An odd number without a pattern, whose powers weigh the numbers of a content vector."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Every article that may be shown and its counts, as of one moment. Arrays have a row for each catalogue row."""
+
+    catalogue: Catalogue
+    counts: np.ndarray  # [N + 1, 4] float64, in the order of POPULARITY_HALF_LIFE_HOURS
+    as_of: np.ndarray  # [N + 1] int64, microseconds: up to when the counts are decayed
+    version: str = ""
+    """Names this state of the catalogue in the log."""
+    finder: Finder | None = None
+    """The articles in the eyes of the policy that serves from this shelf; None where no policy does yet."""
+
+    @cached_property
+    def newest_first(self) -> tuple[np.ndarray, np.ndarray]:
+        """All rows, the newest article first, and the negated times of publication in that order. Both [N]"""
+        age = -self.catalogue.published_at[1:]
+        order = np.argsort(age, kind="stable")
+        return order + 1, age[order]
+
+    @cached_property
+    def fingerprints(self) -> np.ndarray:
+        """[N + 1] int64: a number for the content of each article, 0 where there is none."""
+        bits = self.catalogue.content.view(np.uint32)  # [N + 1, E]
+        total = np.zeros(len(bits), np.uint64)
+        with np.errstate(over="ignore"):
+            for column in range(EMBEDDING_DIM):
+                total = total * np.uint64(_BASE) + bits[:, column]
+        return total.view(np.int64)
+
+    def vectors(self, artifact: Artifact, rows: np.ndarray) -> np.ndarray:
+        """[C, W] float32: ``rows`` [C] in the eyes of the policy of ``artifact``; W is 0 where it has no vectors."""
+        if self.finder is not None and self.finder.policy is artifact.policy:
+            return self.finder.vectors.numpy()[rows]
+        if not hasattr(artifact.policy, "article"):
+            return np.zeros((len(rows), 0), np.float32)
+        index, content = self.catalogue.index(rows), self.catalogue.content[rows]
+        with torch.inference_mode():
+            return artifact.policy.article(torch.from_numpy(index), torch.from_numpy(content)).numpy()
+
+    def seen_by(self, artifact: Artifact, moment: int, oldest: int, config: RetrievalConfig) -> "Shelf":
+        """This shelf in the eyes of the policy of ``artifact``; what has not changed since ``finder`` is kept."""
+        finder = Finder(artifact.policy, self, moment, oldest, artifact.use_time, config, self.finder)
+        seen = copy.copy(self)  # with all look-ups that are built
+        object.__setattr__(seen, "finder", finder)
+        return seen
+
+    def warmed(self) -> "Shelf":
+        """This shelf with all look-ups built that its first request would wait for."""
+        _ = self.newest_first, self.catalogue.content, self.catalogue.hidden_at, self.catalogue.short_keys
+        _ = self.fingerprints
+        self.catalogue.rows([])
+        self.catalogue.rows_of_keys(np.zeros(1, np.uint64))
+        return self
