@@ -15,11 +15,12 @@ from rich.console import Console
 
 from benchmarks import running
 from benchmarks.results import machine
-from benchmarks.serving import client
+from benchmarks.serving import client, designs
 from benchmarks.serving.void import Void
 
 PARTS: dict[str, Any] = {
     "client": client,
+    "designs": designs,
 }
 """Name -> module with ``protocol(size)``, SEEDS, FULL, QUICK and ``measure(size)``; measured in this order."""
 

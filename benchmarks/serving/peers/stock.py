@@ -1,8 +1,9 @@
 """KServe's model server as it is, on 127.0.0.1: stock KServe binds every address in its code, and only that is changed.
 
-Pinned for every design that is tuned: no line of log a request (KServe writes two, uvicorn one), ``gc.freeze()`` behind
-the start as Python's documentation has it for servers, one torch thread, uvicorn's httptools, asyncio's own loop
-(KServe's ``--event-loop`` has no effect with one worker). With ``loud`` logs are as KServe starts.
+Pinned for every design but ``published``: no line of log a request (KServe writes two, uvicorn one), ``gc.freeze()``
+behind the start as Python's documentation has it for servers. The same for all: one worker, one torch thread, uvicorn's
+httptools, asyncio's own loop (KServe's ``--event-loop`` has no effect with one worker). ``as_published`` leaves logs
+and garbage collector as they are where nobody turns a screw.
 """
 
 import gc
@@ -37,7 +38,9 @@ class LocalAio:
         return server
 
 
-def serve(model: kserve.Model, http_port: int, grpc_port: int = 0, loud: bool = False, **options: object) -> None:
+def serve(
+    model: kserve.Model, http_port: int, grpc_port: int = 0, as_published: bool = False, **options: object
+) -> None:
     """Serve ``model`` until SIGTERM; gRPC too where ``grpc_port`` is not 0."""
     kserve.model_server.RESTServer = LocalRESTServer
     grpc_server.aio = LocalAio(grpc_server.aio)
@@ -45,13 +48,13 @@ def serve(model: kserve.Model, http_port: int, grpc_port: int = 0, loud: bool = 
         http_port=http_port,
         grpc_port=grpc_port,
         enable_grpc=bool(grpc_port),
-        enable_latency_logging=loud,
+        enable_latency_logging=as_published,
         workers=1,
         **options,
     )
-    if not loud:
+    if not as_published:
         for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.access"):
             logging.getLogger(name).setLevel(logging.WARNING)
-    gc.collect()
-    gc.freeze()
+        gc.collect()
+        gc.freeze()
     server.start([model])

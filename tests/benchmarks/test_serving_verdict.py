@@ -1,0 +1,99 @@
+"""What rounds of serving say: ratios with their spread, met or not, and the runs that do not count."""
+
+import pytest
+
+from benchmarks.serving.designs import Taken, order, refuse_other_scores
+from benchmarks.serving.load import Outcome
+from benchmarks.serving.verdict import TABLE, Rounds, judged, spread
+from benchmarks.serving.void import Void
+
+RATES = {"newsrec": 2000.0} | {name: row.rate for name, row in TABLE.items()}
+P50 = {"newsrec": 0.5} | {name: row.p50 for name, row in TABLE.items()}
+
+
+def outcome(rate: float, p50: float, p99: float) -> Outcome:
+    return Outcome(int(rate * 10), 10.0, {}, p50, p99, p99, 0.1)
+
+
+def rounds(count: int = 3, **rates: float) -> Rounds:
+    """Rounds as the table has them, but for ``rates`` with eight connections; p99 is 1,000 ms divided by the rate."""
+    found = []
+    for _ in range(count):
+        of_round = {}
+        for connections in (1, 8):
+            taken = {}
+            for name, rate in (RATES | rates).items():
+                taken[name] = Taken(outcome(rate, P50[name], 1000.0 / rate), {name: 5.0, "redis": 1.0})
+            of_round[connections] = taken
+        found.append(of_round)
+    return found
+
+
+def test_bars_are_met_by_what_was_promised() -> None:
+    bars = {bar.name: bar for bar in judged(rounds(), "redis", True).bars}
+    assert [bar.met for bar in bars.values()] == [True] * 4
+    assert bars["redis: requests/s at c=8 beside smart"].value == pytest.approx(2000 / 231)
+    assert bars["redis: requests/s at c=8 beside tuned"].value == pytest.approx(2000 / 24)
+    assert bars["redis: p50 at c=1 beside the limit's"].value == pytest.approx(0.5 / 0.19)
+    assert bars["redis: p99 at c=8 beside smart's"].value == pytest.approx(231 / 2000)
+
+
+def test_bars_are_not_met_by_less() -> None:
+    bars = judged(rounds(newsrec=950.0), "redis", True).bars
+    assert [bar.met for bar in bars] == [False, False, True, False]
+    slow = rounds()
+    for of_round in slow:
+        of_round[1]["newsrec"] = Taken(outcome(1000.0, 0.7, 1.0), {"newsrec": 1.0})
+    assert [bar.met for bar in judged(slow, "redis", True).bars] == [True, True, False, True]
+
+
+def test_the_value_is_the_median_of_rounds_and_the_interval_their_ends() -> None:
+    three = rounds()
+    for of_round, rate in zip(three, (1155.0, 2310.0, 2079.0), strict=True):
+        of_round[8]["newsrec"] = Taken(outcome(rate, 1.0, 1.0), {"newsrec": 1.0})
+    (bar, *_) = judged(three, "redis", True).bars
+    assert bar.value == pytest.approx(9.0)
+    assert bar.interval == pytest.approx((5.0, 10.0))
+    assert spread(three, 8, lambda round_: round_["newsrec"].outcome.rate) == pytest.approx((2079.0, 1155.0, 2310.0))
+
+
+@pytest.mark.parametrize("peer", ["published", "tuned", "smart", "limit"])
+@pytest.mark.parametrize(("factor", "counts"), [(0.79, False), (0.81, True), (1.19, True), (1.21, False)])
+def test_a_peer_that_is_not_what_it_was_beside_the_no_op_voids_the_run(peer: str, factor: float, counts: bool) -> None:
+    other = rounds(**{peer: TABLE[peer].rate * factor})
+    if counts:
+        assert judged(other, "redis", True).figures["beside_no_op"][peer]["of_table"] == pytest.approx(factor, abs=0.02)
+        return
+    with pytest.raises(Void, match=peer):
+        judged(other, "redis", True)
+    judged(other, "redis", False)
+    judged(other, "sqlite", True)  # the table is of Redis
+
+
+def test_a_faster_machine_is_no_other_peer() -> None:
+    judged(rounds(**{name: rate * 3.0 for name, rate in RATES.items()}), "redis", True)
+
+
+def test_figures_hold_the_cpu_time_of_each_server() -> None:
+    figures = judged(rounds(), "redis", True).figures["no-op"]["c=8"]
+    assert figures["cpu_microseconds"] == pytest.approx({"no-op": 5e6 / 31_500, "redis": 1e6 / 31_500})
+    assert figures["requests"] == 3 * 31_500
+    assert figures["generator_cpu_microseconds"] == pytest.approx(1e5 / 31_500)
+
+
+def test_every_design_takes_every_turn() -> None:
+    names = ["a", "b", "c"]
+    assert [order(names, number) for number in range(4)] == [
+        ["a", "b", "c"], ["a", "c", "b"], ["c", "a", "b"], ["c", "b", "a"]
+    ]  # fmt: skip
+
+
+def test_other_scores_void_the_run() -> None:
+    right = {"a": 1.0, "b": -2.0}
+    refuse_other_scores({"newsrec": right, "smart": {"b": -2.00005, "a": 1.0}}, ["a", "b"])
+    with pytest.raises(Void, match="smart gives b -1.900000, newsrec -2.000000"):
+        refuse_other_scores({"newsrec": right, "smart": {"a": 1.0, "b": -1.9}}, ["a", "b"])
+    with pytest.raises(Void, match="smart gives b nan"):
+        refuse_other_scores({"newsrec": right, "smart": {"a": 1.0, "b": float("nan")}}, ["a", "b"])
+    with pytest.raises(Void, match="tuned scored 1 articles"):
+        refuse_other_scores({"newsrec": right, "tuned": {"a": 1.0}}, ["a", "b"])
