@@ -6,9 +6,10 @@ DATA ?= simulated
 TIMEZONE ?=
 KEEP ?=
 CHECKOV := 3.3.30
+PIP_AUDIT := 2.10.1
 D3RLPY := 2.8.1
 
-.PHONY: help setup checkov d3rlpy demo test images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
+.PHONY: help setup checkov audit d3rlpy demo test images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +26,15 @@ checkov: .venv-checkov/$(CHECKOV) ## checkov for the tests of the manifests, apa
 	@echo 'checkov: fetching checkov $(CHECKOV)'
 	@$(PY) -m venv --clear .venv-checkov
 	@.venv-checkov/bin/pip install --quiet checkov==$(CHECKOV)
+	@touch $@
+
+audit: .venv-audit/$(PIP_AUDIT) ## known vulnerabilities of what is installed; says so where the data cannot be had
+	@$(PY) -m scripts.audit .venv-audit/bin/pip-audit
+
+.venv-audit/$(PIP_AUDIT): | setup # apart: what looks at the packages is none of them
+	@echo 'audit: fetching pip-audit $(PIP_AUDIT)'
+	@$(PY) -m venv --clear .venv-audit
+	@.venv-audit/bin/pip install --quiet pip-audit==$(PIP_AUDIT)
 	@touch $@
 
 d3rlpy: .venv-d3rlpy/$(D3RLPY) ## d3rlpy for benchmarks.training_speed, apart in .venv-d3rlpy (1.4 GB)
@@ -73,4 +83,4 @@ lock: setup ## write requirements.lock anew from the environment
 	  $(VENV)/bin/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu$$//') > requirements.lock
 
 clean: ## remove the environment and everything that runs left behind
-	rm -rf $(VENV) .venv-checkov .venv-d3rlpy runs build *.egg-info
+	rm -rf $(VENV) .venv-audit .venv-checkov .venv-d3rlpy runs build *.egg-info
