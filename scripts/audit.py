@@ -1,4 +1,4 @@
-"""``make audit``: known vulnerabilities of all that requirements.lock names, by pip-audit; silence is not taken for yes.
+"""``make audit``: known vulnerabilities of all that requirements.lock names, by pip-audit; silence is no answer.
 
 pip-audit ends well where it could not ask about a package: it skips it, and says that it found nothing. Here what was
 skipped is not audited, and that is the result. A finding that cannot be helped for now may be allowed in
