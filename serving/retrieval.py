@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from newsrec.catalogue import NEVER, Catalogue
-from newsrec.encoders.article import DEMAND_FEATURES, MOST_SHOWN, demand_features
+from newsrec.encoders.article import MOST_SHOWN, demand_features
 from newsrec.encoders.forms import Forms
 from newsrec.features import HOUR, popularity
 from newsrec.transitions import Candidates, Readers
@@ -58,8 +58,8 @@ class RetrievalConfig:
 class Finder:
     """The articles of ``shelf`` as ``policy`` sees them at ``moment`` (microseconds); never changed once it is made.
 
-    ``before`` is that of the shelf's last state: what has not changed since is taken from it. What was published by
-    ``oldest`` is expired, so the index needs it no more.
+    ``before`` is that of the shelf's last state: what has not changed since is taken from it, and it is not kept. What
+    was published by ``oldest`` is expired, so the index needs it no more.
     """
 
     def __init__(
@@ -72,15 +72,16 @@ class Finder:
         config: RetrievalConfig | None = None,
         before: "Finder | None" = None,
     ) -> None:
-        self.policy, self.shelf, self.moment, self.use_time = policy, shelf, moment, use_time
+        self.policy, self.moment, self.use_time = policy, moment, use_time
         self.config = config or RetrievalConfig()
-        catalogue = shelf.catalogue
+        self.catalogue, self._counts, self._as_of = shelf.catalogue, shelf.counts, shelf.as_of
+        catalogue = self.catalogue
         self._rows, self._negated_times = shelf.newest_first
         self._place = np.zeros(len(catalogue.ids), np.int64)  # row -> place among the newest first
         self._place[self._rows] = np.arange(len(self._rows))
         self.vectors, changed = _vectors(policy, catalogue, before)
         newest = self.vectors[torch.from_numpy(self._rows)]  # [N, W]
-        self._known = torch.cat([newest, _demand(shelf, self._rows, moment, use_time)], 1)  # [N, W + D]
+        self._known = torch.cat([newest, self._demand(self._rows, moment)], 1)  # [N, W + D]
         hidden = catalogue.hidden_at[self._rows]
         self._hidden = np.flatnonzero(hidden < NEVER)
         self._hidden_at = hidden[self._hidden]
@@ -107,25 +108,17 @@ class Finder:
         return int(start), int(end)
 
     def find(
-        self,
-        reader: Tensor,
-        context: Tensor,
-        features: Readers,
-        now: int,
-        oldest: int,
-        unhidden: int,
-        barred: np.ndarray,
+        self, forms: Forms, features: Readers, now: int, oldest: int, unhidden: int, barred: np.ndarray
     ) -> np.ndarray:
         """Catalogue rows of the shortlist, the newest first. [C] int64
 
-        ``reader`` [1, W] and ``context`` [1, X] as the policy has them, ``features`` of one reader. Published after
-        ``oldest`` and by ``now``, not withdrawn by ``unhidden`` (microseconds), none of the rows ``barred``.
+        ``forms`` are the policy's for one request, ``features`` the reader's. Published after ``oldest`` and by
+        ``now``, not withdrawn by ``unhidden`` (microseconds), none of the rows ``barred``.
         """
         start, end = self._slice(now, oldest)
         if end == start:
             return self._rows[:0]
         with torch.inference_mode():
-            forms = self.policy.forms(reader, context)
             approximate = self._index is not None and end - start > self.config.exact
             places = self._proposed(forms, start, end) if approximate else slice(start, end)
             scores = self._scores(forms, features, now, places).numpy()
@@ -145,8 +138,7 @@ class Finder:
         """[n]: of the articles at ``places``, which rise."""
         known = self._known[places]  # [n, W + D]
         if self.use_time and abs(now - self.moment) > DEMAND_SECONDS * 1e6:
-            demand = _demand(self.shelf, self._rows[places], now, self.use_time)
-            known = torch.cat([known[:, : self.width], demand], 1)
+            known = torch.cat([known[:, : self.width], self._demand(self._rows[places], now)], 1)
         columns = torch.cat([forms.article[0], forms.demand[0]])  # [W + D, F]
         values = known @ columns + forms.level  # [n, F]
         seen, times = self._shown(features)
@@ -156,6 +148,16 @@ class Finder:
             inside[inside] = places[at[inside]] == seen[inside]
         values[torch.from_numpy(at[inside])] += torch.from_numpy(times[inside])[:, None] * forms.shown
         return self.policy.combined(values)
+
+    def _demand(self, rows: np.ndarray, now: int) -> Tensor:
+        """[n, D] float32: of ``rows`` [n] at ``now``, from what ``newsrec.transitions.candidates`` says of them."""
+        age = np.maximum(now - self.catalogue.published_at[rows], 0) / HOUR
+        popular = popularity(self._counts[rows], self._as_of[rows], np.array(now))
+        if not self.use_time:
+            age, popular = np.zeros_like(age), np.zeros_like(popular)
+        none = torch.empty(0)
+        told = Candidates(none, none, torch.from_numpy(age.astype(np.float32)), torch.from_numpy(popular), none, none)
+        return demand_features(told)
 
     def _shown(self, features: Readers) -> tuple[np.ndarray, np.ndarray]:
         """Places of the articles that the reader was shown of late, and how often, as far as it counts. [n] each"""
@@ -178,7 +180,7 @@ class Finder:
 
     def _indexed(self, before: "Finder | None", changed: np.ndarray, oldest: int) -> VectorIndex | None:
         """The index of the vectors that may still be shown, brought up to date from that of ``before``."""
-        catalogue = self.shelf.catalogue
+        catalogue = self.catalogue
         servable = (catalogue.published_at > oldest) & (catalogue.hidden_at > self.moment)
         servable[0] = False
         index = before._index if before is not None else None
@@ -208,7 +210,7 @@ def _vectors(policy: Any, catalogue: Catalogue, before: Finder | None) -> tuple[
     changed = np.arange(len(content))
     if before is not None and before.policy is policy:
         known = len(before.vectors)
-        same = (content[:known] == before.shelf.catalogue.content).all(1)
+        same = (content[:known] == before.catalogue.content).all(1)
         changed = np.concatenate([np.flatnonzero(~same), np.arange(known, len(content))])
     if not hasattr(policy, "article"):
         return torch.zeros(len(content), 0), changed
@@ -223,17 +225,3 @@ def _vectors(policy: Any, catalogue: Catalogue, before: Finder | None) -> tuple[
             index = torch.from_numpy(catalogue.index(rows))
             vectors[torch.from_numpy(rows)] = policy.article(index, torch.from_numpy(content[rows]))
     return vectors, changed
-
-
-def _demand(shelf: "Shelf", rows: np.ndarray, now: int, use_time: bool) -> Tensor:
-    """[n, D] float32: demand of ``rows`` [n] at ``now``, from what ``newsrec.transitions.candidates`` says of them."""
-    if not use_time:
-        age, popular = np.zeros(len(rows)), np.zeros((len(rows), 4), np.float32)
-    else:
-        age = np.maximum(now - shelf.catalogue.published_at[rows], 0) / HOUR
-        popular = popularity(shelf.counts[rows], shelf.as_of[rows], np.array(now))
-    none = torch.empty(0)
-    told = Candidates(none, none, torch.from_numpy(age.astype(np.float32)), torch.from_numpy(popular), none, none)
-    found = demand_features(told)
-    assert found.shape == (len(rows), len(DEMAND_FEATURES))
-    return found

@@ -1,6 +1,8 @@
 """What is retrieved is what the full ranking has at its top, whatever the policy, and never what may not be shown."""
 
 import functools
+import gc
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,11 +93,11 @@ def ranked(on: Shelf, name: str, known: Readers, asked: Asked) -> tuple[np.ndarr
 
 
 def found_by(finder: Finder, known: Readers, asked: Asked) -> np.ndarray:
-    told = transitions.state(known, np.array([asked.now]), np.array([0]), finder.shelf.catalogue, asked.use_time)
+    told = transitions.state(known, np.array([asked.now]), np.array([0]), finder.catalogue, asked.use_time)
     with torch.inference_mode():
-        vector = finder.policy.reader(told)
+        forms = finder.policy.forms(finder.policy.reader(told), told.context)
     oldest = asked.now - SHELF_LIFE
-    return finder.find(vector, told.context, known, asked.now, oldest, max(asked.now, NOW), asked.barred)
+    return finder.find(forms, known, asked.now, oldest, max(asked.now, NOW), asked.barred)
 
 
 def make(on: Shelf, name: str, use_time: bool = True, before: Finder | None = None, **config: int) -> Finder:
@@ -170,6 +172,18 @@ def test_a_finder_made_from_the_last_one_is_as_good_as_a_new_one(exact: int) -> 
         assert then.catalogue.rows([second])[0] not in rows
         refuse_worse(rows, *ranked(then, "transformer", reader(seed, 60), asked), 20)
     assert sum(then.catalogue.rows(["fresh"])[0] in found_by(after, reader(s, 60), asked) for s in range(20)) > 3
+
+
+def test_a_finder_keeps_no_earlier_state_of_the_shelf() -> None:
+    """Or a predictor would keep all of them: a shelf holds the finder of the state before."""
+    on = shelf(1, 10)
+    first = make(on, "transformer")
+    object.__setattr__(on, "finder", first)
+    second, kept = make(on, "transformer", before=first), weakref.ref(first)
+    del on, first
+    gc.collect()
+    assert kept() is None
+    assert len(second.vectors) == 11
 
 
 @pytest.mark.parametrize("name", ["transformer", "dwell"])
