@@ -1,7 +1,7 @@
 """``python -m serving`` serves slates, ``python -m serving collector`` takes feedback and articles."""
 
 import gc
-import logging.config
+import logging
 import os
 import signal
 import socket
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from serving import logs
 
 if TYPE_CHECKING:
     from newsrec.artifact import Artifact
@@ -46,6 +48,7 @@ State = Annotated[
     Path | None,
     typer.Option(help="Folder where slates are counted over a crash; else beside SQLite's file, or a temporary one."),
 ]
+LogFormat = Annotated[logs.Format, typer.Option(help="Of log lines; json is one object a line.")]
 Method = Literal["epsilon", "plackett_luce", "greedy"]
 
 
@@ -77,8 +80,10 @@ def predictor(
     ] = 30.0,
     state: State = None,
     reader_key_file: ReaderKey = None,
+    log_format: LogFormat = "text",
 ) -> None:
     """Answer requests for slates over KServe's V1 and V2 protocols."""
+    logs.configure(log_format)
     listening = _listen(host, http_port)
     if grpc_port:
         _listen(host, grpc_port).close()
@@ -128,8 +133,10 @@ def collector(
     host: Host = HOST,
     port: Port = 8090,
     reader_key_file: ReaderKey = None,
+    log_format: LogFormat = "text",
 ) -> None:
     """Take feedback and articles into the event log and the feature store."""
+    logs.configure(log_format)
     listening = _listen(host, port)
     import uvicorn
 
@@ -137,7 +144,8 @@ def collector(
 
     with _one_sentence():
         backends = _connect(store, event_log, reader_key_file)
-    config = uvicorn.Config(create_app(backends), log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    named = logs.RequestIds(create_app(backends))
+    config = uvicorn.Config(named, log_config=None, access_log=False, timeout_graceful_shutdown=10)
     for ended_by in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ended_by, lambda *_: None)  # uvicorn ends on the signal, then raises it again
     log.info("collector at http://%s:%d", host, listening.getsockname()[1])
@@ -208,21 +216,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments and arguments[0].startswith("--") and arguments[0] != "--help":
         arguments = ["predictor", *arguments]
-    handler = {"class": "logging.StreamHandler", "formatter": "plain"}
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-            "handlers": {"stderr": handler},
-            "loggers": {
-                "serving": {"level": "INFO", "handlers": ["stderr"]},
-                "psycopg": {"level": "ERROR"},  # it warns of what follows from an error that is raised
-                "kserve": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
-                "uvicorn": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},
-            },
-        }
-    )
+    logs.configure("text")  # until the option is read
     app(arguments)
 
 

@@ -103,7 +103,7 @@ class GRPCAdmission(AsyncServerInterceptor):
             return await method(request_or_iterator, context)
         if not self._places.take():
             OVERLOADED.labels("grpc").inc()
-            again = (("retry-after", str(RETRY_AFTER_SECONDS)),)
+            again = (*context.trailing_metadata(), ("retry-after", str(RETRY_AFTER_SECONDS)))
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._places.sentence, again)
         try:
             return await method(request_or_iterator, context)

@@ -10,6 +10,7 @@ article stands for another reason, such as exploration.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Explainer:
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: [explanation(*decide(request)) for request in requests]
+                self._thread, copy_context().run, lambda: [explanation(*decide(request)) for request in requests]
             )
         finally:
             self._waiting -= 1

@@ -6,6 +6,7 @@ import json
 import logging
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import kserve
@@ -98,7 +99,8 @@ class Predictor(kserve.Model):
         await self.healthy()  # KServe's gRPC route does not ask
         bundle, v2 = self.bundle, isinstance(payload, kserve.InferRequest)
         requests = _parse({"instances": _elements(payload)} if v2 else _json(payload))
-        answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, bundle, requests)
+        answer = copy_context().run, self._answer, bundle, requests  # with the id of the request
+        answers = await asyncio.get_running_loop().run_in_executor(self._threads, *answer)
         return self._tensor(payload, answers, bundle.released.version) if v2 else {"predictions": answers}
 
     async def explain(self, payload: Any, headers: Any = None) -> Any:

@@ -8,13 +8,15 @@ import asyncio
 import socket
 import struct
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import grpc
 import kserve
 from fastapi import FastAPI, Request
 from fastapi.exceptions import FastAPIDeprecationWarning
+from grpc_interceptor.server import AsyncServerInterceptor
 from kserve.errors import InferenceError, InvalidInput, ModelNotFound, ModelNotReady
 from kserve.model_server import FASTAPI_APP_IMPORT_STRING
 from kserve.protocol.dataplane import DataPlane
@@ -24,8 +26,10 @@ from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.rest.server import RESTServer
 from starlette.responses import JSONResponse
+from uvicorn.importer import import_from_string
 
 from serving.admission import MAX_CONCURRENCY, Admission, GRPCAdmission, Places
+from serving.logs import HEADER, REQUEST, RequestIds, request_id
 from serving.refusals import BodyLimit, Busy, answer_refusals
 from serving.schema import MAX_BODY_BYTES
 
@@ -90,6 +94,7 @@ class _RESTServer(RESTServer):
 
     async def start(self) -> None:
         self.create_application()
+        self.config.app = RequestIds(import_from_string(FASTAPI_APP_IMPORT_STRING))
         await self._server.serve(sockets=[self._listening])
 
     def _add_middlewares(self, app: FastAPI) -> None:
@@ -119,9 +124,30 @@ class _Refusals(ExceptionToStatusInterceptor):
         if isinstance(ex, InvalidInput):  # KServe would log a trace for each
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, ex.reason)
         if isinstance(ex, Busy):
-            again = (("retry-after", str(ex.retry_after_seconds)),)
+            again = (*context.trailing_metadata(), ("retry-after", str(ex.retry_after_seconds)))
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, ex.reason, again)
         await super().handle_exception(ex, request, context, method_name)
+
+
+class _Metadatum(NamedTuple):
+    """What KServe takes for one: a pair with names."""
+
+    key: str
+    value: str
+
+
+class _RequestIds(AsyncServerInterceptor):
+    """Names each call by its metadata ``x-request-id``, and repeats the name in the trailing metadata."""
+
+    async def intercept(
+        self, method: Any, request_or_iterator: Any, context: grpc.aio.ServicerContext, method_name: str
+    ) -> Any:
+        metadata: Sequence[tuple[str, str | bytes]] = context.invocation_metadata() or ()
+        given = next((value for key, value in metadata if key == HEADER), None)
+        name = request_id(given.encode(errors="replace") if isinstance(given, str) else given)
+        REQUEST.set(name)
+        context.set_trailing_metadata((_Metadatum(HEADER, name),))
+        return await method(request_or_iterator, context)
 
 
 class _GRPCServer(GRPCServer):
@@ -132,7 +158,7 @@ class _GRPCServer(GRPCServer):
     async def start(self, max_workers: int) -> None:
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_BODY_BYTES)]
         workers = ThreadPoolExecutor(max_workers)
-        interceptors = (GRPCAdmission(self._places), _Refusals())
+        interceptors = (_RequestIds(), GRPCAdmission(self._places), _Refusals())
         self._server = grpc.aio.server(workers, interceptors=interceptors, options=options)
         servicer = InferenceServicer(self._data_plane, self._model_repository_extension)
         grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
