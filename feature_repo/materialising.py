@@ -56,6 +56,13 @@ def bring_up(served: Served, path: Path, until: int) -> Moved:
     return Moved(rows, lagged)
 
 
+def entity_ids(served: Served, path: Path) -> Iterator[list[str]]:
+    """Every entity in the Parquet file ``path``, in the order of their ids, some at a time."""
+    with _reading(path) as source:
+        for batch in _batches(source, f"SELECT DISTINCT {served.key} FROM source ORDER BY ALL"):
+            yield batch.column(0).to_pylist()
+
+
 class _Late(NamedTuple):
     """How many rows are missing or too old online though they were written, and the first by its id."""
 

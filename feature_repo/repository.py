@@ -12,7 +12,7 @@ from feature_repo.errors import FeatureStoreMismatch, FeatureStoreMissing
 from feature_repo.online import BUSY_SECONDS
 from feature_repo.served import BATCH
 from feature_repo.services import service
-from feature_repo.views import HASH_TAG, article_view, reader_vector_view, reader_view
+from feature_repo.views import HASH_TAG, article_view, reader_slate_view, reader_vector_view, reader_view
 from newsrec.features import feature_hash
 
 PROJECT = "newsrec"
@@ -31,6 +31,7 @@ def apply(root: Path) -> None:
         "reader": reader_view(offline),
         "article": article_view(offline),
         "reader_vector": reader_vector_view(offline),
+        "reader_slate": reader_slate_view(offline),
     }
     names = {view.name for view in views.values()}
     for stored in feast.list_feature_views():
@@ -67,8 +68,9 @@ def _config(root: Path, timeout_seconds: float | None) -> RepoConfig:
     online["type"] = "feature_repo.online.NewestSqliteOnlineStore"
     if redis:
         host, _, port = redis.rpartition(":")
-        if not host or not port.isdecimal():
-            raise FeatureStoreMissing(f"NEWSREC_REDIS is {redis!r}, expected host:port")
+        if not host or not port.isdecimal() or set(host) & set("@/,"):
+            found = "***" if "@" in redis else redis  # what stands there may be a password
+            raise FeatureStoreMissing(f"NEWSREC_REDIS is {found!r}, expected host:port")
         seconds = timeout_seconds or REDIS_TIMEOUT_SECONDS
         address = f"{redis},socket_timeout={seconds},socket_connect_timeout={seconds}"
         online = {"type": "feature_repo.online.NewestRedisOnlineStore", "connection_string": address}

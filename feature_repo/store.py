@@ -11,7 +11,7 @@ holds one store. Feast takes seconds to import: import this module before the fi
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,9 +24,10 @@ from feast.infra.provider import get_provider
 from feature_repo import repository
 from feature_repo.erasure import alone, erase_offline
 from feature_repo.errors import FeatureStoreError, FeatureStoreMissing, MaterialisationFailed
-from feature_repo.materialising import bring_up
+from feature_repo.materialising import bring_up, entity_ids
 from feature_repo.online import microseconds as microseconds_of
 from feature_repo.served import Served, moment
+from feature_repo.slate import ReaderSlate, scored
 from feature_repo.vector import ReaderVector, made_of
 from feature_repo.views import EVENT_TIME, HASH_TAG
 from newsrec import events, tombstones
@@ -87,6 +88,8 @@ class Store:
         self._reader, self._article = (Served(self._feast, provider, services[n]) for n in ("reader", "article"))
         known = services.get("reader_vector")  # a store of older code lacks it
         self._vector = None if known is None else Served(self._feast, provider, known)
+        known = services.get("reader_slate")
+        self._slate = None if known is None else Served(self._feast, provider, known)
         repository.refuse_other_hash(root, self._reader.service.tags.get(HASH_TAG))
         self.readers([""])  # an online store that does not answer is found here
 
@@ -191,6 +194,29 @@ class Store:
             raise FeatureStoreMissing(f"the store in {self.root} has no reader vectors; run create_store on it again")
         rows = [{**vector._asdict(), "user_id": user, "event_timestamp": time} for user, vector, time in vectors]
         return self._vector.write(rows)
+
+    def reader_ids(self) -> Iterator[list[str]]:
+        """The readers with offline rows, in order, some at a time, however many there are."""
+        return entity_ids(self._reader, self._offline(self._reader))
+
+    def readers_and_slates(self, user_ids: Sequence[str]) -> list[tuple[dict[str, Any], ReaderSlate | None]]:
+        """``readers``, each with what was scored for them in advance, read in one question."""
+        if self._slate is None:
+            return [(row, None) for row in self.readers(user_ids)]
+        return [(row, scored(slate)) for row, slate in self._reader.beside(self._slate, user_ids)]
+
+    def write_slates(self, slates: Mapping[str, ReaderSlate]) -> int:
+        """Store what was scored by user_id; how many were stored. Raises FeatureStoreMissing, also where the view is.
+
+        What was made before its reader was forgotten is left out, and what was made before what stands there.
+        """
+        if self._slate is None:
+            raise FeatureStoreMissing(f"the registry in {self.root} has no view of readers' slates; create the store")
+        with alone(self.root):
+            known = tombstones.read(self.root)
+            kept = {i: slate for i, slate in slates.items() if (known.forgotten_at(i) or 0) < slate.made_at}
+            rows = [{**slate._asdict(), "user_id": i, "event_timestamp": slate.made_at} for i, slate in kept.items()]
+            return self._slate.write(rows)
 
     def erase_readers(self, user_ids: Sequence[str]) -> int:
         """Delete the online rows of the readers, of every view that has readers; how many. Raises FeatureStoreMissing.

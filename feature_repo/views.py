@@ -20,6 +20,10 @@ READER_VECTOR_FEATURES = (
     Feature("policy_version", "bytes", "version of the artefact whose history tower made it"),
     Feature("content", "int64", "fingerprint of the contents of the articles that were read"),
 )
+READER_SLATE_FEATURES = (
+    Feature("ranking", "bytes", "candidates and their scores, packed by whoever serves them"),
+    Feature("policy_version", "bytes", "version of the artefact that scored them"),
+)
 SAME_MOMENT = "same_moment"
 """Tag of a view whose rows are replaced by others of the same moment, too: there is more than one way to make them."""
 _TYPES = {"bytes": Bytes, "int64": Int64, "float32": Float32}
@@ -43,6 +47,14 @@ def reader_vector_view(offline: str) -> FeatureView:
     view = _view(READER, READER_VECTOR_FEATURES, offline, "reader_vector")
     view.tags[SAME_MOMENT] = "replaced"
     return view
+
+
+def reader_slate_view(offline: str) -> FeatureView:
+    """The view ``reader_slate_vN``: what a policy would choose a reader's slate from, scored in advance.
+
+    Its event_timestamp is when that was. It is written online alone.
+    """
+    return _view(READER, READER_SLATE_FEATURES, offline, "reader_slate")
 
 
 def _view(entity: Entity, features: tuple[Feature, ...], offline: str, kind: str = "") -> FeatureView:
