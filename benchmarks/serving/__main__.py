@@ -15,12 +15,15 @@ from rich.console import Console
 
 from benchmarks import running
 from benchmarks.results import machine
-from benchmarks.serving import client, designs
+from benchmarks.serving import client, designs, feedback, soak, truth
 from benchmarks.serving.void import Void
 
 PARTS: dict[str, Any] = {
     "client": client,
     "designs": designs,
+    "feedback": feedback,
+    "truth": truth,
+    "soak": soak,
 }
 """Name -> module with ``protocol(size)``, SEEDS, FULL, QUICK and ``measure(size)``; measured in this order."""
 

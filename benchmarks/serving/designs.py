@@ -56,11 +56,11 @@ class Taken(NamedTuple):
 
 def protocol(size: Size) -> str:
     return (
-        f"{site.READERS} readers of 50 reads and {site.LIVE} live articles of 20 features and a content vector, history transformer of two "
-        f"layers, 64 wide; slates of {site.SLATE}. {size.rounds} rounds of {size.seconds:g} s a design with 1 and with "
-        f"8 connections, designs in turn, online store {' and then '.join(size.backends)}; all servers on one core, "
-        f"the load generator on another. Medians of rounds, in brackets the least and the most of them. Scores of all "
-        f"designs agree within {TOLERANCE:g}."
+        f"{site.READERS} readers of 50 reads, {site.LIVE} live articles of 20 features and a content vector, history "
+        f"transformer of two layers, 64 wide; slates of {site.SLATE}. {size.rounds} rounds of {size.seconds:g} s a "
+        f"design with 1 and with 8 connections, designs in turn, online store {' and then '.join(size.backends)}; all "
+        f"servers on one core, the load generator on another. Medians of rounds, in brackets the least and the most of "
+        f"them. Scores of all designs agree within {TOLERANCE:g}."
     )
 
 

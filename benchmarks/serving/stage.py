@@ -117,8 +117,13 @@ def post(port: int, path: str, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def staged(folder: Path, backend: Backend, now: int, names: Sequence[str] = tuple(DESIGNS)) -> Iterator[Stage]:
-    """The designs of ``names`` on a new site in ``folder``, from when all are warm until they end."""
+def staged(
+    folder: Path, backend: Backend, now: int, names: Sequence[str] = tuple(DESIGNS), options: Sequence[str] = ()
+) -> Iterator[Stage]:
+    """The designs of ``names`` on a new site in ``folder``, from when all are warm until they end.
+
+    Our predictor has ``options`` of its command line more.
+    """
     folder.mkdir(parents=True)
     port = free_port() if backend == "redis" else None
     with running([redis(folder, port)] if port else [], folder) as stores:
@@ -129,7 +134,7 @@ def staged(folder: Path, backend: Backend, now: int, names: Sequence[str] = tupl
         smart.save(articles[0], folder / "articles.npz")
         _vectors(site)
         designs = {name: DESIGNS[name] for name in names}
-        with running(_commands(site, designs), folder) as servers:
+        with running(_commands(site, designs, options), folder) as servers:
             stage = Stage(site, stores | servers, designs)
             if OURS.name in designs:
                 _visit(stage)
@@ -146,7 +151,7 @@ def staged(folder: Path, backend: Backend, now: int, names: Sequence[str] = tupl
             yield stage
 
 
-def _commands(site: Site, designs: dict[str, Design]) -> list[Command]:
+def _commands(site: Site, designs: dict[str, Design], options: Sequence[str]) -> list[Command]:
     """All servers that ``designs`` need, beside Redis."""
     needed = dict.fromkeys(server for design in designs.values() for server in design.servers if server != "redis")
     if "newsrec" in needed:
@@ -161,7 +166,13 @@ def _commands(site: Site, designs: dict[str, Design]) -> list[Command]:
     module = partial(_module, "benchmarks.serving.peers")
     known: dict[str, Callable[[int], list[str]]] = {
         "newsrec": lambda port: _module(
-            "serving", "predictor", f"--artifact={site.releases}", *ours, f"--http-port={port}", "--grpc-port=0"
+            "serving",
+            "predictor",
+            f"--artifact={site.releases}",
+            *ours,
+            f"--http-port={port}",
+            "--grpc-port=0",
+            *options,
         ),
         "collector": lambda port: _module("serving", "collector", *ours, f"--port={port}"),
         "feast": lambda port: [

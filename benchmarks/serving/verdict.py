@@ -93,7 +93,11 @@ def bars(rounds: Rounds, backend: str) -> list[Bar]:
 
 def spread(rounds: Rounds, connections: int, of: Callable[[Mapping[str, Any]], float]) -> Spread:
     """Of a number of each round with ``connections``."""
-    values = [of(round_[connections]) for round_ in rounds]
+    return middle([of(round_[connections]) for round_ in rounds])
+
+
+def middle(values: Sequence[float]) -> Spread:
+    """Of ``values``, one a round."""
     return Spread(median(values), min(values), max(values))
 
 
