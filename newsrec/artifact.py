@@ -145,10 +145,10 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def read_form(path: Path, what: str, format_: int, wanted: Mapping[str, type]) -> dict[str, Any]:
+def read_form(path: Path, what: str, format_: int, wanted: Mapping[str, type], newest: int = 0) -> dict[str, Any]:
     """The JSON object of ``format_`` in ``path``, the manifest of ``what``, whose values have the types ``wanted``.
 
-    Raises InvalidArtifact.
+    All formats up to ``newest`` are read where that is greater. Raises InvalidArtifact.
     """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -156,9 +156,10 @@ def read_form(path: Path, what: str, format_: int, wanted: Mapping[str, type]) -
         raise InvalidArtifact(f"{path} cannot be read ({error.strerror}); expected the folder of {what}") from None
     except ValueError as error:
         raise InvalidArtifact(f"{path} is no JSON: {error}") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != format_:
+    known = range(format_, max(format_, newest) + 1)
+    if not isinstance(manifest, dict) or manifest.get("format") not in known:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise InvalidArtifact(f"{path} has format {found!r}, expected {format_}")
+        raise InvalidArtifact(f"{path} has format {found!r}, expected {' or '.join(map(str, known))}")
     for key, kind in wanted.items():
         if not isinstance(manifest.get(key), kind):
             raise InvalidArtifact(f"{path}: {key} is {manifest.get(key)!r}, expected a {kind.__name__}")

@@ -115,8 +115,9 @@ def publish_to(winner: str | Path, verdict_at: str | Path, run: Run, storage: st
     """Publish what the verdict in the folder ``verdict_at`` permits, and deploy it; the version that is served then.
 
     *ship*: the artefact ``winner``. *mix*: a mixture of it into the policy that is served, or ``winner`` alone where
-    nothing can be mixed into. The readers of the share are drawn by the candidate's version: the next candidate is
-    another experiment. Raises CannotJudge for another verdict, Conflict, InvalidArtifact and DeploymentFailed.
+    nothing can be mixed into. The readers of the share are drawn by the candidate's version and the share: the next
+    candidate is another experiment, and so is another share, else who is moved would be in both arms of one.
+    Raises CannotJudge for another verdict, Conflict, InvalidArtifact and DeploymentFailed.
     """
     found = json.loads((Path(verdict_at) / "verdict.json").read_text(encoding="utf-8"))
     decision = found["decision"]
@@ -128,7 +129,7 @@ def publish_to(winner: str | Path, verdict_at: str | Path, run: Run, storage: st
             version = artifact.load(winner).version
             chosen = Path(folder) / "mixture"
             control = mixture.control(_release(run))
-            mixture.write(chosen, control, winner, found["share"], f"gate {version}")
+            mixture.write(chosen, control, winner, found["share"], f"gate {version} at {found['share']:.6g}")
         return deployment.publish_to(run.releases, chosen, run.incumbent, run.name, storage, service)
 
 

@@ -79,6 +79,9 @@ def predictor(
         float, typer.Option(min=0.0, help="Not ready once the event log has taken nothing for this long.")
     ] = 30.0,
     state: State = None,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Serve what becomes the current release, without a restart.")
+    ] = True,
     reader_key_file: ReaderKey = None,
     log_format: LogFormat = "text",
 ) -> None:
@@ -95,6 +98,7 @@ def predictor(
     from serving.live_articles import Refresher
     from serving.predictor import Predictor
     from serving.recommend import ServingConfig
+    from serving.reload import Follower
     from serving.server import Server
     from serving.slate_counter import default_folder
     from serving.slate_log import SlateLog
@@ -114,12 +118,17 @@ def predictor(
         model = Predictor(model_name, bundle, backends, config, slate_log)
     refresher = Refresher(lambda: model.bundle.live, refresh_seconds)
     refresher.start()
+    root = artifact if follow and (artifact / "CURRENT").exists() else None
+    follower = Follower(model, backends.database, backends.store, lambda new: make_bundle(new, backends, config), root)
+    follower.look()
     model.warm_up()
     gc.collect()
     gc.freeze()  # a full collection over the imported libraries would hold a request up for 200 ms
     where = f"http://{host}:{listening.getsockname()[1]}/v1/models/{model_name}:predict"
     log.info("%s, %d articles, at %s", bundle.arms, len(bundle.live.shelves[0].catalogue.ids) - 1, where)
+    follower.start()
     Server(listening, grpc_port, max_concurrency).start([model])
+    follower.stop()
     refresher.stop()
     if slate_log is not None:
         slate_log.close()
@@ -151,6 +160,38 @@ def collector(
     log.info("collector at http://%s:%d", host, listening.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listening])
     backends.database.close()
+
+
+Served = Annotated[Path, typer.Argument(help="What is served: a mixture, or a releases folder.")]
+
+
+@app.command()
+def stop_experiment(served: Served, event_log: EventLog = EVENT_LOG) -> None:
+    """Give everybody the incumbent of the served mixture, within seconds, whatever their arm."""
+    _switch(served, event_log, off=True)
+
+
+@app.command()
+def resume_experiment(served: Served, event_log: EventLog = EVENT_LOG) -> None:
+    """Let a stopped experiment go on: everybody has the policy of their arm again."""
+    _switch(served, event_log, off=False)
+
+
+def _switch(served: Path, event_log: str, off: bool) -> None:
+    from newsrec import mixture, releases, stopped_experiments
+    from newsrec.artifact import InvalidArtifact
+    from newsrec.event_log import EventDatabase
+
+    with _one_sentence(InvalidArtifact):
+        release = releases.current(served)
+        name = mixture.read_manifest(served if release is None else release.directory)["experiment"]
+        database = EventDatabase(event_log)
+        if off:
+            changed = stopped_experiments.stop(database.engine, name, _clock())
+        else:
+            changed = stopped_experiments.resume(database.engine, name)
+        database.close()
+    print(f"experiment {name} {'is' if changed else 'was'} {'stopped' if off else 'running'}")
 
 
 def _listen(host: str, port: int) -> socket.socket:

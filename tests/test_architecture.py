@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     "0": "files config events",
     "1": "features habit surrogate snapshots catalogue transitions decisions reward dataset slate policy "
-    "tombstones database event_tables quarantine own_decisions erasure event_log assignment datasets",
+    "tombstones database event_tables quarantine own_decisions stopped_experiments erasure event_log assignment "
+    "datasets",
     "2": "rl.objectives encoders",
     "3": "baselines rl",
     "4": "registry artifact mixture warm_start releases deployment",
@@ -31,7 +32,7 @@ OUTSIDE = {
     "feature_repo": "newsrec.events newsrec.features newsrec.snapshots newsrec.files newsrec.tombstones",
     "serving": "newsrec.artifact newsrec.mixture newsrec.releases newsrec.transitions newsrec.catalogue "
     "newsrec.encoders newsrec.slate newsrec.assignment newsrec.features newsrec.events newsrec.event_log "
-    "newsrec.erasure newsrec.config newsrec.evaluation.explanation feature_repo.store",
+    "newsrec.erasure newsrec.stopped_experiments newsrec.config newsrec.evaluation.explanation feature_repo.store",
     "components": "newsrec feature_repo.store",
     "pipelines": "newsrec components",
 }

@@ -176,7 +176,8 @@ def test_a_mixture_keeps_what_is_served_and_adds_the_winner(site: Site, tmp_path
     assert found.candidate.version in found.experiment
     more = publish_to(site.models[1], verdict(tmp_path / "w", "mix", 0.4), run._replace(incumbent=version))
     grown = mixture.load(run.releases / "versions" / more)  # type: ignore[operator]
-    assert (grown.incumbent.version, grown.share, grown.experiment) == (before, 0.4, found.experiment)
+    assert (grown.incumbent.version, grown.candidate.version, grown.share) == (before, found.candidate.version, 0.4)
+    assert grown.experiment != found.experiment  # else who moved would be in both arms
 
 
 def test_where_nothing_is_served_a_mixture_is_the_winner_alone_and_that_is_said(site: Site, tmp_path: Path) -> None:

@@ -107,6 +107,45 @@ def test_another_experiment_or_salt_draws_anew(whole: Path) -> None:
         assert stats.binomtest(same, len(READERS), 0.5).pvalue > 0.01
 
 
+def test_further_arms_have_their_shares_and_nobody_else_moves(artefacts: tuple[Path, Path], tmp_path: Path) -> None:
+    third = artifact.save(made("popularity", data_until=300), tmp_path / "third")
+    further = {"third": (third, 0.3), "again": (artefacts[1], 0.1)}
+    version = mixture.write(tmp_path / "mix", *artefacts, 0.12, EXPERIMENT, further=further)
+    loaded = mixture.load(tmp_path / "mix")
+    assert (loaded.version, loaded.arms) == (version, ("incumbent", "candidate", "third", "again"))
+    assert loaded.shares == pytest.approx({"incumbent": 0.48, "candidate": 0.12, "third": 0.3, "again": 0.1})
+    assert loaded.artifact("third").version == artifact.load(third).version
+    assert loaded.artifact("again").version == loaded.candidate.version
+    arms = [loaded.arm(reader) for reader in READERS]
+    counts = [arms.count(arm) for arm in loaded.arms]
+    assert stats.chisquare(counts, [share * len(READERS) for share in loaded.shares.values()]).pvalue > 0.01
+    mixture.write(tmp_path / "two", *artefacts, 0.2, EXPERIMENT)  # the two in the same proportion
+    two = mixture.load(tmp_path / "two")
+    for reader, arm in zip(READERS, arms, strict=True):
+        assert arm in ("third", "again", two.arm(reader))
+    assert json.loads((tmp_path / "mix" / "mixture.json").read_text())["format"] == 2  # older readers refuse it
+    assert json.loads((tmp_path / "two" / "mixture.json").read_text())["format"] == 1
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ({"third": 0.0}, "share of third is 0.0, expected more than 0 and less than 1"),
+        ({"third": 0.5, "fourth": 0.4}, "shares are 0.12, 0.5, 0.4, expected less than 1 in sum"),
+        ({"candidate": 0.1}, "further arm is 'candidate', expected a name"),
+        ({"../x": 0.1}, "further arm is '../x', expected a name"),
+        ({"": 0.1}, "further arm is '', expected a name"),
+    ],
+)
+def test_further_arms_that_cannot_be_served_are_not_written(
+    further: dict[str, float], message: str, artefacts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    arms = {arm: (artefacts[0], share) for arm, share in further.items()}
+    with pytest.raises(InvalidConfig, match=message):
+        mixture.write(tmp_path / "mix", *artefacts, 0.12, EXPERIMENT, further=arms)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_mixture_is_told_from_an_artefact(artefacts: tuple[Path, Path], whole: Path, tmp_path: Path) -> None:
     assert [mixture.is_mixture(path) for path in (whole, *artefacts, tmp_path)] == [True, False, False, False]
     assert mixture.control(whole) == whole / "incumbent"
@@ -192,8 +231,15 @@ def other_features(directory: Path) -> None:
         (shutil.rmtree, "mixture.json cannot be read .No such file or directory.; expected the folder of a mixture"),
         (lambda d: (d / "mixture.json").write_text('{"format": 1, "exper'), "mixture.json is no JSON"),
         (lambda d: (d / "mixture.json").write_bytes(b"\x80\x04\x95"), "mixture.json is no JSON"),
-        (lambda d: (d / "mixture.json").write_text("[1]"), "has format 'list', expected 1"),
-        (edit(lambda m: m.update(format=2)), "has format 2, expected 1"),
+        (lambda d: (d / "mixture.json").write_text("[1]"), "has format 'list', expected 1 or 2"),
+        (edit(lambda m: m.update(format=3)), "has format 3, expected 1 or 2"),
+        (resigned(lambda m: m.update(format=2)), "format 2 has 0 further arms"),
+        (resigned(lambda m: m.update(further={"x": 0.1})), "format 1 has 1 further arms"),
+        (resigned(lambda m: m.update(format=2, further={"x": 1})), "further is .*, expected a share by arm"),
+        (
+            resigned(lambda m: m.update(format=2, further={"../x": 0.1}, arms={**m["arms"], "../x": ""})),
+            "further arm is '../x', expected a name",
+        ),
         (edit(lambda m: m.pop("salt")), "salt is None, expected a str"),
         (resigned(lambda m: m.update(share=1)), "share is 1, expected a float"),
         (resigned(lambda m: m.update(share=0.0)), "share is 0.0, expected more than 0 and less than 1"),
