@@ -7,12 +7,16 @@ differs from the store's.
 
 import bisect
 import hashlib
+import json
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from newsrec.config import InvalidConfig
 from newsrec.events import KINDS
 
 HISTORY_LENGTH = 50
@@ -24,6 +28,7 @@ SESSION_GAP_MINUTES = 30
 """A reader who was silent for longer starts a new session."""
 ACTIVE_DAYS_WINDOW = 28
 POPULARITY_HALF_LIFE_HOURS = {"clicks_hour": 1.0, "clicks_day": 24.0, "impressions_day": 24.0, "dwell_day": 24.0}
+_HALF_LIVES = np.array(list(POPULARITY_HALF_LIFE_HOURS.values()))
 TYPICAL_DWELL_SECONDS, LONGEST_DWELL_SECONDS = 30.0, 900.0
 """An article whose dwell is unknown looks as if it had the first; one event counts as the second at most."""
 VIEW_VERSION = 2
@@ -66,13 +71,46 @@ POPULARITY_FEATURES = ("log_clicks_hour", "log_clicks_day", "click_rate_day", "l
 """What a policy sees of an article's counts, computed for the moment of the request."""
 
 
+ENCODER_VARIABLE = "NEWSREC_ENCODER"
+"""Environment variable with the folder of the site's title encoder; hashed vectors without it."""
+ENCODER_FILE = "encoder.json"
+"""In that folder: what the encoder is."""
+HASHED = "hashed-1"
+
+
+def encoder_folder() -> str:
+    """The folder of the site's title encoder; empty for the hashed one."""
+    return os.environ.get(ENCODER_VARIABLE, "")
+
+
+def encoder_version() -> str:
+    """Name and version of the encoder that all article vectors of this site come from. Raises InvalidConfig."""
+    return _version_in(encoder_folder())
+
+
+@lru_cache(maxsize=4)
+def _version_in(folder: str) -> str:
+    if not folder:
+        return HASHED
+    path = Path(folder) / ENCODER_FILE
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = f"{ENCODER_VARIABLE} is {folder!r}, and {path} cannot be read ({type(error).__name__})"
+        raise InvalidConfig(f"{found}; expected the folder of a student that newsrec titles train made") from None
+
+
 def feature_hash() -> str:
-    """Sixteen hex digits that change whenever a stored feature's name, type, packing or meaning changes."""
+    """Sixteen hex digits that change whenever a stored feature's name, type, packing or meaning changes.
+
+    Behind them stands the encoder of article vectors wherever it is not the hashed one. Raises InvalidConfig.
+    """
     packing = (_HISTORY_VERSION, _READ.descr, HISTORY_LENGTH, EMBEDDING_DIM, _SHOWN.descr, SHOWN_LENGTH)
     windows = (SESSION_GAP_MINUTES, ACTIVE_DAYS_WINDOW, POPULARITY_HALF_LIFE_HOURS)
     dwell = (TYPICAL_DWELL_SECONDS, LONGEST_DWELL_SECONDS)
     definition = repr((VIEW_VERSION, packing, windows, dwell, READER_FEATURES, ARTICLE_FEATURES))
-    return hashlib.sha256(definition.encode()).hexdigest()[:16]
+    digits = hashlib.sha256(definition.encode()).hexdigest()[:16]
+    return digits if encoder_version() == HASHED else f"{digits}+{encoder_version()}"
 
 
 @lru_cache(maxsize=1_000_000)
@@ -222,10 +260,12 @@ def popularity(counts: np.ndarray, as_of: np.ndarray, now: np.ndarray) -> np.nda
     rate is pulled towards 5 % by 20 impressions, dwell a click towards the typical one by 3 reads; of this the
     log of the ratio, 0 where no dwell was ever told.
     """
-    half_lives = np.array(list(POPULARITY_HALF_LIFE_HOURS.values()))
     hours = np.maximum(now - as_of, 0)[..., None] / HOUR
-    clicks_hour, clicks_day, impressions_day, dwell_day = np.moveaxis(counts * np.exp2(-hours / half_lives), -1, 0)
-    rate = (clicks_day + 1.0) / (impressions_day + 20.0)
+    decayed = counts * np.exp2(-hours / _HALF_LIVES)
+    clicks_hour, clicks_day, impressions_day, dwell_day = (decayed[..., i] for i in range(4))
+    found = np.empty(decayed.shape, np.float32)
+    found[..., 0], found[..., 1] = np.log1p(clicks_hour), np.log1p(clicks_day)
+    found[..., 2] = (clicks_day + 1.0) / (impressions_day + 20.0)
     typical = np.log((dwell_day / TYPICAL_DWELL_SECONDS + 3.0) / (clicks_day + 3.0))
-    dwell = np.where(dwell_day > 0.0, typical, 0.0)
-    return np.stack([np.log1p(clicks_hour), np.log1p(clicks_day), rate, dwell], -1).astype(np.float32)
+    found[..., 3] = np.where(dwell_day > 0.0, typical, 0.0)
+    return found

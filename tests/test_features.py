@@ -1,6 +1,7 @@
 """What one reader's features are after given events, and how they are packed."""
 
 import struct
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from newsrec import features
+from newsrec.config import InvalidConfig
 from newsrec.events import KINDS
-from newsrec.features import DAY, HISTORY_LENGTH, HOUR, READER_FEATURES, ReaderState
+from newsrec.features import DAY, HISTORY_LENGTH, HOUR, READER_FEATURES, ReaderState, feature_hash
 from tests.logs import MINUTE, MONDAY, SECOND
 
 NOON = MONDAY + 12 * HOUR
@@ -233,3 +235,16 @@ def test_the_last_impressions_are_kept_in_whatever_order_they_arrive(shown: list
         stored.observe(*event)
     assert state.shown == stored.shown == wanted[-features.SHOWN_LENGTH :]
     assert features.unpack_shown(state.row()["shown"]).tolist() == state.shown
+
+
+def test_the_hash_names_the_encoder_of_titles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plain = feature_hash()
+    (tmp_path / "encoder.json").write_text('{"version": "student-1"}')
+    monkeypatch.setenv("NEWSREC_ENCODER", str(tmp_path))
+    assert feature_hash() == f"{plain}+student-1"
+    monkeypatch.setenv("NEWSREC_ENCODER", str(tmp_path / "nowhere"))
+    with pytest.raises(InvalidConfig, match=r"nowhere.*newsrec titles train"):
+        feature_hash()
+    monkeypatch.delenv("NEWSREC_ENCODER")
+    assert feature_hash() == plain
+    assert len(plain) == 16

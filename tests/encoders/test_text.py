@@ -5,8 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from newsrec.encoders import text as text_module
-from newsrec.encoders.text import embed, embed_articles
+from newsrec.encoders.text import embed, embed_articles, hashed
 from newsrec.events import from_rows, validate
 from newsrec.features import EMBEDDING_DIM
 
@@ -94,13 +93,13 @@ def test_a_vector_is_the_sum_of_its_features_one_after_the_other() -> None:
     """Bit for bit: shared parts of titles are looked up once, but nothing is added in another order."""
     title, abstract = "Storms storm the coast, the coast", "서울 storms 東京"
     bag: dict[str, float] = {}
-    for text, weight in ((title, 1.0), (abstract, text_module.ABSTRACT_WEIGHT)):
-        for token in text_module._TOKENS.findall(text.casefold()):
-            for feature, share in text_module._features(token):
+    for text, weight in ((title, 1.0), (abstract, hashed.ABSTRACT_WEIGHT)):
+        for token in hashed._TOKENS.findall(text.casefold()):
+            for feature, share in hashed._features(token):
                 bag[feature] = bag.get(feature, 0.0) + weight * share
     total = np.zeros(EMBEDDING_DIM)
     for feature, weight in bag.items():
-        total = total + np.sqrt(weight) * text_module._signs(feature)
+        total = total + np.sqrt(weight) * hashed._signs(feature)
     total /= np.linalg.norm(total)
     expected = (total / np.linalg.norm(total)).astype(np.float32)
     assert (embed([title], [abstract], [None])[0] == expected).all()

@@ -1,4 +1,4 @@
-"""Content vectors of articles from their words, for any script, without a model to download.
+"""Vectors of texts from their words, for any script, without a model to download or to train.
 
 Every feature (word, character n-gram, category) has a fixed vector of EMBEDDING_DIM random signs, taken from the bits
 of its hash; a text is the weighted sum of its features, scaled to length 1. That is a random projection of a bag of
@@ -11,12 +11,10 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from newsrec.features import EMBEDDING_DIM
 
@@ -27,53 +25,46 @@ CATEGORY_WEIGHTS = (1.0, 0.5)
 LONG_WORD = 8
 """Letters from which a word counts in full; shorter ones are mostly function words and count less."""
 
+Encode = Callable[[Sequence[str], Sequence[str]], np.ndarray]
+"""Titles and abstracts -> [n, EMBEDDING_DIM] of length 1, or zeros for a text without any word."""
 _SYLLABIC = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 """Kana, Han and Hangul: one character carries about as much as half a word."""
 _TOKENS = re.compile(rf"[{_SYLLABIC}]+|[^\W_{_SYLLABIC}]+")
 _IS_SYLLABIC = re.compile(rf"[{_SYLLABIC}]")
 
 
-def embed_articles(articles: pa.Table) -> pa.Table:
-    """``articles`` (the event schema) with every null ``embedding`` filled from title, abstract and category."""
-    embedding = articles["embedding"].combine_chunks()
-    missing = pc.is_null(embedding).to_numpy(zero_copy_only=False)
-    bare = articles.filter(pa.array(missing))
-    categories = pc.coalesce(
-        pc.binary_join_element_wise(bare["category"], bare["subcategory"], "/"), bare["category"], bare["subcategory"]
-    )
-    vectors = embed(bare["title"].to_pylist(), bare["abstract"].to_pylist(), categories.to_pylist())
-    both = pa.concat_arrays([embedding, pa.array(list(vectors), embedding.type)])
-    rows = np.where(missing, len(articles) + np.cumsum(missing) - 1, np.arange(len(articles)))
-    at = articles.schema.get_field_index("embedding")
-    return articles.set_column(at, articles.schema.field(at), both.take(pa.array(rows)))
+def vectors(titles: Sequence[str], abstracts: Sequence[str]) -> np.ndarray:
+    """[n, EMBEDDING_DIM] float64 of length 1, or zeros for a text without any word."""
+    rows = [_signed(bag(title, abstract)) for title, abstract in zip(titles, abstracts, strict=True)]
+    return np.array(rows).reshape(len(rows), EMBEDDING_DIM)
 
 
-def embed(
-    titles: Sequence[str | None], abstracts: Sequence[str | None], categories: Sequence[str | None]
-) -> np.ndarray:
-    """[n, EMBEDDING_DIM] float32 of length 1, or zeros for an article without any text.
-
-    A category may have a second level: ``sports/football`` is near ``sports``.
-    """
-    columns = zip(titles, abstracts, categories, strict=True)
-    rows = [_embed_one(title or "", abstract or "", category or "") for title, abstract, category in columns]
-    return np.array(rows, np.float32).reshape(len(rows), EMBEDDING_DIM)
-
-
-def _embed_one(title: str, abstract: str, category: str) -> np.ndarray:
-    """[EMBEDDING_DIM] float64."""
-    bag: dict[str, float] = defaultdict(float)
+def bag(title: str, abstract: str = "") -> dict[str, float]:
+    """Each feature of a text with its weight, in the order of the text."""
+    found: dict[str, float] = defaultdict(float)
     for text, weight in ((title, 1.0), (abstract, ABSTRACT_WEIGHT)):
         for token in _TOKENS.findall(unicodedata.normalize("NFKC", text).casefold()):
             for feature, share in _features(token):
-                bag[feature] += weight * share
-    signs = np.concatenate([_signs(feature) for feature in bag] or [np.zeros(0)]).reshape(-1, EMBEDDING_DIM)
-    scale = np.sqrt(np.fromiter(bag.values(), np.float64))[:, None]
-    vector = _unit(np.add.reduce(scale * signs, 0))  # row after row, in the order of the bag
+                found[feature] += weight * share
+    return found
+
+
+def _signed(found: dict[str, float]) -> np.ndarray:
+    """[EMBEDDING_DIM] float64."""
+    signs = np.concatenate([_signs(feature) for feature in found] or [np.zeros(0)]).reshape(-1, EMBEDDING_DIM)
+    scale = np.sqrt(np.fromiter(found.values(), np.float64))[:, None]
+    return unit(np.add.reduce(scale * signs, 0))  # row after row, in the order of the bag
+
+
+def with_category(vector: np.ndarray, category: str) -> np.ndarray:
+    """[EMBEDDING_DIM] float64 of length 1: that of a text and the category's; zeros without either.
+
+    A category may have a second level: ``sports/football`` is near ``sports``.
+    """
     levels = category.strip().casefold().split("/") if category.strip() else []
     for depth, weight in enumerate(CATEGORY_WEIGHTS[: len(levels)], 1):
-        vector = vector + weight * _unit(_signs("category " + "/".join(levels[:depth])))
-    return _unit(vector)
+        vector = vector + weight * unit(_signs("category " + "/".join(levels[:depth])))
+    return unit(vector)
 
 
 @lru_cache(maxsize=50_000)
@@ -98,6 +89,7 @@ def _signs(feature: str) -> np.ndarray:
     return np.unpackbits(np.frombuffer(bits, np.uint8)) * 2.0 - 1.0
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def unit(vector: np.ndarray) -> np.ndarray:
+    """``vector`` [EMBEDDING_DIM] at length 1; zeros stay zeros."""
     length = np.linalg.norm(vector)
     return vector / length if length > 0 else vector
