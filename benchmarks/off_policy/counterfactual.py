@@ -11,16 +11,18 @@ the article, log p. Each half of the readers is predicted from the other half.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import expit
 
-from benchmarks.off_policy.newsroom import Component
 from newsrec.decisions import Decisions
 from newsrec.evaluation.off_policy.slate import SlateLog
 from newsrec.events import KINDS
+
+if TYPE_CHECKING:
+    from benchmarks.off_policy.newsroom import Component
 
 ROWS_AT_ONCE, STEPS, RIDGE = 1_024, 12, 1.0
 LEAST = 1e-6
@@ -47,7 +49,7 @@ class Under(NamedTuple):
     model: np.ndarray  # [n] predicted clicks of its slates
 
 
-def seen(decisions: Decisions, components: Sequence[Component]) -> Seen:
+def seen(decisions: Decisions, components: "Sequence[Component]") -> Seen:
     """All of ``decisions`` as ``components`` would see them in a world."""
     rows = np.arange(len(decisions))
     slot, shown = decisions.slate.padded(rows)

@@ -20,7 +20,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from benchmarks.off_policy.beside import Host
+from benchmarks.off_policy.beside import Host, click_chances
 from newsrec import dataset
 from newsrec.catalogue import Catalogue
 from newsrec.decisions import Decisions
@@ -104,18 +104,24 @@ class Newsroom:
         days = zip(*play(self.world(week, readers), self.articles, actor), strict=True)
         return EventLog(self.articles, *(pa.concat_tables(tables) for tables in days))
 
-    def played(self, readers: int, guests: int, policies: Sequence[Policy]) -> np.ndarray:
-        """[P, 2, guests]: expected clicks and slates of the same readers of week two under each of P ``policies``.
+    def played(
+        self, readers: int, guests: int, policies: Sequence[Policy], parts: Sequence[Component] = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Expected clicks and slates of readers of week two, as guests [P, 2, guests] and as hosts [Q, 2, readers].
 
-        The first one serves ``readers``; the others serve twins of the first ``guests`` of them (``beside``).
+        The first of P ``policies`` serves ``readers``, the hosts; each policy serves twins of the first ``guests`` of
+        them (``beside``). ``parts`` are Q policies, of whose slates is told what they would earn from the hosts.
         """
         number = np.concatenate([np.arange(readers), np.tile(np.arange(guests), len(policies) - 1)]) + 2 * APART
         config = replace(self.config, readers=len(number), start=WEEKS[2])
         world = Watched(config, number=number, newsroom=self.newsroom)
-        for _ in spans_of(world, Host(world, self.articles, policies, readers), DRAWN):
+        host = Host(world, self.articles, policies, readers, parts)
+        for _ in spans_of(world, host, DRAWN):
             pass
         kept = np.concatenate([np.arange(guests), np.arange(readers, len(number))])
-        return world.earned[:, kept].reshape(2, len(policies), guests).swapaxes(0, 1)
+        slates = np.broadcast_to(world.earned[1, :readers], host.looked.shape)
+        earned = world.earned[:, kept].reshape(2, len(policies), guests)
+        return earned.swapaxes(0, 1), np.stack([host.looked, slates], 1)
 
 
 class Watched(World):
@@ -127,11 +133,8 @@ class Watched(World):
         """[2, N]: expected clicks, and slates."""
 
     def respond(self, readers: np.ndarray, slate: np.ndarray) -> Feedback:
-        faced, place = self.encounter(readers, slate), torch.arange(slate.shape[1], dtype=torch.float64)
-        chance = self.response.chance(faced) * (place + 1.0) ** -self.config.utility.position_bias  # [B, K]
-        bot = self.population.bot[torch.from_numpy(readers)]
-        chance = torch.where(bot[:, None], self.config.bots.click, chance) * faced.present
-        self.earned[:, readers] += np.stack([chance.sum(1).numpy(), np.ones(len(readers))])
+        chance = click_chances(self, readers, slate)[:, np.arange(slate.shape[1]), np.arange(slate.shape[1])]  # [B, K]
+        self.earned[:, readers] += np.stack([chance.sum(1), np.ones(len(readers))])
         return super().respond(readers, slate)
 
 

@@ -61,6 +61,8 @@ CONTENDERS = (
 MIXTURES = tuple((n, None if n % 2 else (n + 7) % 15, (0.25, 0.5, 0.75)[n % 3]) for n in range(15))
 """A contender, another one (None: the incumbent), and the share of the first."""
 DEFAULT, CONSTANT = "cascade-DR", "a constant"
+VISITS, GUESTS = "at the incumbent's visits", "as guests"
+"""What is true of a policy: of its slates where the incumbent's readers ask, or where its own readers do."""
 LEAST_EXPLAINED, LEAST_SPEARMAN, MOST_LOST, MOST_REFUSED = 0.8, 0.9, 0.05, 0.2
 
 
@@ -87,15 +89,20 @@ def protocol(size: Size) -> str:
     return (
         f"{size.contenders} policies trained on a week of uniform slates to {size.taught:,} readers, and "
         f"{mixtures} mixtures; the log of popularity for {size.logged:,} other readers in the next week, slates "
-        f"of 3 from 30; truth: expected clicks in the third week, where popularity serves as many others, and each "
-        f"policy twins of {size.guests:,} of these. A refusal stands at 0; evidence asks for a half width of "
-        f"{size.half_width:g} clicks a decision."
+        f"of 3 from 30; truth: expected clicks in the third week, where popularity serves as many others: what each "
+        f"policy's slates would earn at their visits, and what it earns as it serves twins of {size.guests:,} of them. "
+        f"A refusal stands at 0; evidence asks for a half width of {size.half_width:g} clicks a decision."
     )
 
 
 def measure(size: Size) -> Part:
     found = {seed: kept(seed, size) for seed in SEEDS}
-    bars = [bar for seed, figures in found.items() for bar in bars_of(seed, figures["estimators"])]
+    bars = [
+        bar
+        for seed, figures in found.items()
+        for kind, truth in figures["truths"].items()
+        for bar in bars_of(f"policies, newsroom {seed}, {kind}", truth["estimators"])
+    ]
     return Part({"policies": found}, bars)
 
 
@@ -144,21 +151,31 @@ def of_seed(seed: int, size: Size) -> dict[str, Any]:
         under = counterfactual.mixed([alone[part] for part in policy.parts], policy.shares)
         found.append(judgements(counterfactual.slate_log(log, under, alone[0], chance), under, size, generator))
     playing = [components[0], *(Mixed([components[part] for part in of.parts], of.shares, seed) for of in policies)]
-    incumbent, *played = room.played(size.logged, size.guests, playing)
-    truth, error = np.array([contrast(earned, incumbent) for earned in played]).T
+    (own, *guests), looked = room.played(size.logged, size.guests, playing, components)
+    hosts = [sum(share * looked[part] for part, share in zip(of.parts, of.shares, strict=True)) for of in policies]
+    truths = {
+        VISITS: np.array([contrast(earned, looked[0]) for earned in hosts]),
+        GUESTS: np.array([contrast(earned, own) for earned in guests]),
+    }
     return {
         "decisions": len(log.reader),
         "readers": len(np.unique(log.reader)),
         "logged_clicks": log.reward.sum(1).mean(),
-        "played_clicks_of_the_incumbent": incumbent[0].sum() / incumbent[1].sum(),
-        "truth_spread": truth.std(ddof=1),
-        "truth_error": error.mean(),
-        "estimators": {name: scored([of[name] for of in found], truth) for name in found[0]},
+        "played_clicks_of_the_incumbent": own[0].sum() / own[1].sum(),
+        "truths": {
+            kind: {
+                "spread": truth[:, 0].std(ddof=1),
+                "error": truth[:, 1].mean(),
+                "estimators": {name: scored([of[name] for of in found], truth[:, 0]) for name in found[0]},
+            }
+            for kind, truth in truths.items()
+        },
         "policies": [
-            {"name": of.name, "truth": t, "error": e, "temperature": [components[p].temperature for p in of.parts],
+            {"name": of.name, "temperature": [components[part].temperature for part in of.parts],
+             **{kind: truth[at].tolist() for kind, truth in truths.items()},
              "effective_readers": each[DEFAULT][1].weights.effective_readers,
              DEFAULT: each[DEFAULT][0], "answer": each[DEFAULT][1].sentence}
-            for of, each, t, e in zip(policies, found, truth, error, strict=True)
+            for at, (of, each) in enumerate(zip(policies, found, strict=True))
         ],
     }  # fmt: skip
 
@@ -203,8 +220,8 @@ def scored(found: list[tuple[float, Evidence]], truth: np.ndarray) -> dict[str, 
     }
 
 
-def bars_of(seed: int, found: dict[str, dict[str, float]]) -> list[Bar]:
-    of, where = found[DEFAULT], f"policies, newsroom {seed}"
+def bars_of(where: str, found: dict[str, dict[str, float]]) -> list[Bar]:
+    of = found[DEFAULT]
     bars = [
         Bar(f"{where}: explained variance", of["explained"], None, f"{LEAST_EXPLAINED} or more", met(of)[0]),
         Bar(f"{where}: Spearman", of["spearman"], None, f"{LEAST_SPEARMAN} or more", met(of)[1]),

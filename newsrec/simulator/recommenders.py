@@ -16,7 +16,7 @@ from newsrec.simulator.reading_list import ReadingList
 from newsrec.simulator.response import Feedback
 from newsrec.simulator.shortlist import Shortlist
 from newsrec.simulator.world import World
-from newsrec.transitions import Readers
+from newsrec.transitions import Candidates, Readers, State
 
 LONGEST_SPAN_DAYS, READER_DAYS_TOGETHER = 7, 50_000
 """Most days, and days times readers, that go by at once where readers do not influence each other."""
@@ -93,10 +93,16 @@ class Informed:
         self._features.next_hour()
 
     def _scores(self, readers: np.ndarray, known: Readers, candidates: np.ndarray, now: np.ndarray) -> Tensor:
+        with torch.inference_mode():
+            return self._policy.scores(*self._seen(readers, known, candidates, now))
+
+    def _seen(
+        self, readers: np.ndarray, known: Readers, candidates: np.ndarray, now: np.ndarray
+    ) -> tuple[State, Candidates]:
+        """What a policy is given."""
         offset, rows = self._offset[readers], self._shortlist.rows(candidates)
         as_of, catalogue = np.full(candidates.shape, self._features.hour * HOUR), self._shortlist.catalogue
-        with torch.inference_mode():
-            return self._policy.scores(
-                transitions.state(known, now, offset, catalogue),
-                transitions.candidates(rows, known, self._features.counts[candidates], as_of, now, catalogue),
-            )
+        return (
+            transitions.state(known, now, offset, catalogue),
+            transitions.candidates(rows, known, self._features.counts[candidates], as_of, now, catalogue),
+        )

@@ -150,7 +150,9 @@ def test_weeks_have_readers_of_their_own_and_the_truth_is_what_is_clicked(
     incumbent: tuple[Newsroom, list[Component]],
 ) -> None:
     room, components = incumbent
-    (earned,) = room.played(60, 60, components[:1])
+    (earned,), (looked,) = room.played(60, 60, components[:1], components[:1])
+    drawn = looked[0] - earned[0]  # all slates that could be, less the one that was
+    assert abs(drawn.sum()) < 4.0 * np.square(drawn).sum() ** 0.5
     log = room.log(2, 60, Actor(Mixed(components[:1], (1.0,)), DRAWN))
     clicks = np.isin(log.feedback["kind"].to_numpy(zero_copy_only=False), ["click"]).sum()
     assert earned[1].sum() == log.recommendations.num_rows
@@ -163,14 +165,17 @@ def test_guests_are_twins_who_change_nothing_for_those_of_the_incumbent(
     incumbent: tuple[Newsroom, list[Component]],
 ) -> None:
     room, (acting, other) = incumbent
-    (alone,) = room.played(60, 60, [acting])
-    hosts, twins, guests = room.played(60, 60, [acting, acting, other])
+    (alone,), _ = room.played(60, 60, [acting])
+    (hosts, twins, guests), (own, seen) = room.played(60, 60, [acting, acting, other], [acting, other])
     assert hosts == pytest.approx(alone)
     assert twins == pytest.approx(alone)
-    assert guests == pytest.approx(room.played(60, 60, [acting, other])[1])
+    assert guests == pytest.approx(room.played(60, 60, [acting, other])[0][1])
     assert guests != pytest.approx(alone)
-    (handed_over,) = room.played(60, 60, [other])
+    (handed_over,), _ = room.played(60, 60, [other])
     assert guests != pytest.approx(handed_over)  # there, popularity is what they clicked themselves
+    assert np.array_equal(own[1], hosts[1])
+    assert np.array_equal(seen[1], hosts[1])
+    assert own[0] != pytest.approx(seen[0])
 
 
 def test_a_mixture_acts_as_each_of_its_parts_for_its_share(incumbent: tuple[Newsroom, list[Component]]) -> None:
