@@ -3,6 +3,7 @@
 In both a commit is on disk when it returns, writers take turns, and a reader sees one moment.
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -31,18 +32,25 @@ def connect(url: str) -> sa.Engine:
     expected = "expected sqlite:///FILE or postgresql://USER@HOST/NAME"
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise InvalidConfig(f"event log {url!r} is no database URL; {expected}") from None
+    except (sa.exc.ArgumentError, ValueError):  # the latter for a port that is no number
+        raise InvalidConfig(f"event log {without_password(url)!r} is no database URL; {expected}") from None
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(parsed, connect_args={"timeout": LOCK_SECONDS, "isolation_level": None})
+        engine = sa.create_engine(
+            parsed, connect_args={"timeout": LOCK_SECONDS, "isolation_level": None}, hide_parameters=True
+        )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         wait = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={LOCK_SECONDS}s"
         url_of_driver = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(url_of_driver, pool_pre_ping=True, connect_args={"options": wait})
-    raise InvalidConfig(f"event log {parsed.render_as_string()!r} cannot be shared or is unknown; {expected}")
+        return sa.create_engine(url_of_driver, pool_pre_ping=True, connect_args={"options": wait}, hide_parameters=True)
+    raise InvalidConfig(f"event log {without_password(url)!r} cannot be shared or is unknown; {expected}")
+
+
+def without_password(text: str) -> str:
+    """``text`` with ``***`` for whatever may be a password in a URL, however wrong it is."""
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", re.sub(r"(?s):.*@", ":***@", text))
 
 
 @contextmanager

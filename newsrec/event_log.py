@@ -15,11 +15,22 @@ import sqlalchemy as sa
 
 from newsrec import erasure, own_decisions
 from newsrec.database import connect, flush_deletions, held, members, transaction
-from newsrec.event_tables import ARTICLES, FEEDBACK, METADATA, PROBE, QUARANTINE, RECOMMENDATIONS, records, scan
+from newsrec.event_tables import (
+    ARTICLES,
+    FEEDBACK,
+    METADATA,
+    PROBE,
+    QUARANTINE,
+    RECOMMENDATIONS,
+    SETTINGS,
+    records,
+    scan,
+)
 from newsrec.events import EventLog, InvalidEvents
 from newsrec.quarantine import UNKNOWN_REQUEST, admit, release
 from newsrec.tombstones import Tombstones
 
+_FOLDED_UNTIL = "folded_until"
 _SAME_REQUEST = RECOMMENDATIONS.c.request_id == FEEDBACK.c.request_id
 
 
@@ -45,6 +56,8 @@ class EventDatabase:
         self.engine = connect(url)
         with transaction(self.engine, "write") as connection:
             METADATA.create_all(connection)
+            for index in FEEDBACK.indexes:  # a table of older code lacks one
+                index.create(connection, checkfirst=True)
 
     def close(self) -> None:
         """Close the connections that no call is using."""
@@ -154,6 +167,29 @@ class EventDatabase:
         mine = (FEEDBACK.c.user_id == user_id, FEEDBACK.c.kind.in_(("click", "dwell")), FEEDBACK.c.time >= time)
         with transaction(self.engine, "read") as connection:
             return list(connection.scalars(sa.select(FEEDBACK.c.article_id).where(*mine).distinct()))
+
+    def arrivals(self, received_after: int, user_after: str, most: int) -> list[tuple[str, int]]:
+        """Readers with feedback since ``received_after``, and when their latest arrived; in the order of their ids.
+
+        At most ``most`` of them, those whose ids come after ``user_after``.
+        """
+        reader, newest = FEEDBACK.c.user_id, sa.func.max(FEEDBACK.c.received_at)
+        since = (FEEDBACK.c.received_at > received_after, reader > user_after)
+        query = sa.select(reader, newest).where(*since).group_by(reader).order_by(reader).limit(most)
+        with transaction(self.engine, "read") as connection:
+            return [(user_id, moment) for user_id, moment in connection.execute(query)]
+
+    def folded_until(self) -> int:
+        """The arrival (microseconds) up to which all feedback is in readers' histories, as far as was noted."""
+        with transaction(self.engine, "read") as connection:
+            return int(connection.scalar(sa.select(SETTINGS.c.value).where(SETTINGS.c.name == _FOLDED_UNTIL)) or -1)
+
+    def set_folded_until(self, moment: int) -> None:
+        """Note that all feedback up to this arrival is in readers' histories."""
+        this = SETTINGS.c.name == _FOLDED_UNTIL
+        with transaction(self.engine, "write") as connection:
+            connection.execute(SETTINGS.delete().where(this))
+            connection.execute(SETTINGS.insert(), {"name": _FOLDED_UNTIL, "value": str(moment)})
 
     def export(self, received_before: int | None = None, since: int | None = None) -> EventLog:
         """The log as it was known at ``received_before``, in a fixed order (time, then key).

@@ -59,7 +59,12 @@ def _table(name: str, schema: pa.Schema, *more: sa.schema.SchemaItem) -> sa.Tabl
 
 ARTICLES = _table("articles", SCHEMAS["articles"], sa.Column("updated_at", sa.BigInteger, nullable=False, index=True))
 RECOMMENDATIONS = _table("recommendations", SCHEMAS["recommendations"])
-FEEDBACK = _table("feedback", SCHEMAS["feedback"], sa.Index("feedback_of_reader", "user_id", "received_at"))
+FEEDBACK = _table(
+    "feedback",
+    SCHEMAS["feedback"],
+    sa.Index("feedback_of_reader", "user_id", "received_at"),
+    sa.Index("feedback_by_arrival", "received_at"),
+)
 QUARANTINE = _table(
     "quarantine",
     SCHEMAS["feedback"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from newsrec import config as configs
 from newsrec import events, tombstones
 from newsrec.config import InvalidConfig
+from newsrec.database import without_password
 from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.encoders.text import embed_articles
 from newsrec.event_log import EventDatabase
@@ -52,7 +53,7 @@ def split(source: str) -> tuple[str, str]:
     kind, _, where = source.partition(":")
     if kind not in SOURCES or not where:
         known = ", ".join(f"{name}:{'URL' if name == 'log' else 'PATH'}" for name in SOURCES)
-        raise InvalidConfig(f"source is {source!r}, expected {SIMULATED} or one of {known}")
+        raise InvalidConfig(f"source is {without_password(source)!r}, expected {SIMULATED} or one of {known}")
     return kind, where
 
 

@@ -44,9 +44,18 @@ ReaderKey = Annotated[
         help=f"File with the key under which reader ids are hashed before they are stored (or {KEY_VARIABLE})."
     ),
 ]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the token that callers must bear (or NEWSREC_TOKEN): of the collector, to load models."
+    ),
+]
 State = Annotated[
     Path | None,
     typer.Option(help="Folder where slates are counted over a crash; else beside SQLite's file, or a temporary one."),
+]
+BelowHorizon = Annotated[
+    bool, typer.Option("--below-horizon", help="Delete decisions, too, whose 28 days of returns are not over.")
 ]
 LogFormat = Annotated[logs.Format, typer.Option(help="Of log lines; json is one object a line.")]
 Method = Literal["epsilon", "plackett_luce", "greedy"]
@@ -83,6 +92,7 @@ def predictor(
         bool, typer.Option("--follow/--no-follow", help="Serve what becomes the current release, without a restart.")
     ] = True,
     reader_key_file: ReaderKey = None,
+    token_file: TokenFile = None,
     log_format: LogFormat = "text",
 ) -> None:
     """Answer requests for slates over KServe's V1 and V2 protocols."""
@@ -99,6 +109,7 @@ def predictor(
     from serving.predictor import Predictor
     from serving.recommend import ServingConfig
     from serving.reload import Follower
+    from serving.security import read_token
     from serving.server import Server
     from serving.slate_counter import default_folder
     from serving.slate_log import SlateLog
@@ -107,6 +118,7 @@ def predictor(
     options = {"slate": {"method": method, "epsilon": epsilon, "temperature": temperature}}
     with _one_sentence(InvalidArtifact):
         config = from_mapping(ServingConfig, options | {"shelf_life_hours": shelf_life_hours}, "options")
+        token = read_token(token_file)
         released, backends = _released(artifact), _connect(store, event_log, reader_key_file)
         bundle = make_bundle(released, backends, config)
         slate_log = None
@@ -127,7 +139,7 @@ def predictor(
     where = f"http://{host}:{listening.getsockname()[1]}/v1/models/{model_name}:predict"
     log.info("%s, %d articles, at %s", bundle.arms, len(bundle.live.shelves[0].catalogue.ids) - 1, where)
     follower.start()
-    Server(listening, grpc_port, max_concurrency).start([model])
+    Server(listening, grpc_port, max_concurrency, token).start([model])
     follower.stop()
     refresher.stop()
     if slate_log is not None:
@@ -142,6 +154,14 @@ def collector(
     host: Host = HOST,
     port: Port = 8090,
     reader_key_file: ReaderKey = None,
+    token_file: TokenFile = None,
+    max_concurrency: Annotated[
+        int, typer.Option(min=1, max=32, help="Requests that may be at work at a time; beyond, 503 at once.")
+    ] = 32,
+    retain_days: Annotated[
+        int | None, typer.Option(min=1, help="Keep decisions and feedback this long; forever where left out.")
+    ] = None,
+    below_horizon: BelowHorizon = False,
     log_format: LogFormat = "text",
 ) -> None:
     """Take feedback and articles into the event log and the feature store."""
@@ -150,16 +170,58 @@ def collector(
     import uvicorn
 
     from serving.collector import create_app
+    from serving.retention import check_days
+    from serving.security import read_token
 
     with _one_sentence():
+        if retain_days is not None:
+            check_days(retain_days, below_horizon)
+        token = read_token(token_file)
         backends = _connect(store, event_log, reader_key_file)
-    named = logs.RequestIds(create_app(backends))
-    config = uvicorn.Config(named, log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    routes = logs.RequestIds(create_app(backends, token, max_concurrency, retain_days))
+    config = uvicorn.Config(routes, log_config=None, access_log=False, timeout_graceful_shutdown=10)
     for ended_by in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ended_by, lambda *_: None)  # uvicorn ends on the signal, then raises it again
     log.info("collector at http://%s:%d", host, listening.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listening])
     backends.database.close()
+
+
+@app.command("forget")
+def forget_command(
+    reader: Annotated[str, typer.Argument(help="The reader's id as the application knows it.")],
+    store: Store = STORE,
+    event_log: EventLog = EVENT_LOG,
+    reader_key_file: ReaderKey = None,
+) -> None:
+    """Delete everything that is stored of one reader, for good; docs/privacy.md says what that cannot reach."""
+    from serving.forget import forget
+
+    with _one_sentence():
+        backends = _connect(store, event_log, reader_key_file)
+        print(forget(backends, reader))
+    backends.database.close()
+
+
+@app.command("retain")
+def retain_command(
+    days: Annotated[int, typer.Option(min=1, help="Decisions and their feedback are kept this long.")],
+    event_log: EventLog = EVENT_LOG,
+    below_horizon: BelowHorizon = False,
+) -> None:
+    """Delete decisions, with their feedback, that are older than DAYS; the collector does it with --retain-days."""
+    from newsrec.event_log import EventDatabase
+    from serving.retention import check_days, retain
+
+    with _one_sentence():
+        check_days(days, below_horizon)
+        database = EventDatabase(event_log)
+        removed = retain(database, days, _clock())
+    print(
+        f"deleted: {removed.recommendations} recommendations, {removed.feedback} feedback events and "
+        f"{removed.quarantined} waiting ones"
+    )
+    database.close()
 
 
 Served = Annotated[Path, typer.Argument(help="What is served: a mixture, or a releases folder.")]

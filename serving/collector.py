@@ -19,13 +19,19 @@ from feature_repo.store import FeatureStoreError, Store
 from newsrec.encoders.text import embed_articles
 from newsrec.events import InvalidEvents, from_rows, microseconds
 from newsrec.features import POPULARITY_HALF_LIFE_HOURS, pack_embedding
+from serving.admission import Admission, Places
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.online_store import STORE_FAILURES, SWEEP_SECONDS, Histories
 from serving.overtaken import Overtaken
 from serving.refusals import BodyLimit, answer_refusals
+from serving.replay import Replay
+from serving.retention import Retention
 from serving.schema import MAX_BODY_BYTES, ArticleBatch, ArticlesAnswer, FeedbackAnswer, FeedbackBatch, Identifier
+from serving.security import BearerToken, everything_but_health
 
+MAX_CONCURRENCY = 32
+"""Fewer than the server has threads, so that health and metrics always find one."""
 WRITE_CHECK_MICROSECONDS = 1_000_000
 """How long readiness relies on one successful write."""
 FEEDBACK = Counter("newsrec_feedback", "Feedback events by what became of them", ["outcome"])
@@ -50,15 +56,25 @@ class Sweeper(threading.Thread):
         self.join()
 
 
-def create_app(backends: Backends) -> FastAPI:
-    """The collector's routes."""
+def create_app(
+    backends: Backends,
+    token: str | None = None,
+    max_concurrency: int = MAX_CONCURRENCY,
+    retain_days: int | None = None,
+) -> FastAPI:
+    """The collector's routes; all but health and metrics for those who bear ``token``, where there is one.
+
+    Of these at most ``max_concurrency`` requests are at work at a time. The log keeps ``retain_days``, None: forever.
+    """
     store, database, clock, histories = backends.store, backends.database, backends.clock, Histories(backends)
     written = 0
     overtaken = Overtaken(database, histories.catch_up)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        threads = (Sweeper(histories), overtaken)
+        threads = [Sweeper(histories), overtaken, Replay(backends, histories)]
+        if retain_days is not None:
+            threads.append(Retention(database, retain_days, clock))
         for thread in threads:
             thread.start()
         yield
@@ -67,6 +83,9 @@ def create_app(backends: Backends) -> FastAPI:
 
     app = FastAPI(title="newsrec collector", lifespan=lifespan)
     app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
+    app.add_middleware(Admission, places=Places(max_concurrency), guarded=everything_but_health)
+    if token is not None:
+        app.add_middleware(BearerToken, token=token)
     answer_refusals(app)
 
     @app.exception_handler(InvalidEvents)
@@ -80,7 +99,7 @@ def create_app(backends: Backends) -> FastAPI:
     for kind in EVENT_LOG_FAILURES:
         app.add_exception_handler(kind, no_event_log)
 
-    @app.post("/v1/feedback")
+    @app.post("/v1/feedback", response_model_exclude_defaults=True)
     def feedback(batch: FeedbackBatch) -> FeedbackAnswer:
         now = clock()
         rows = [event.model_dump() for event in batch.events]

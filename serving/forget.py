@@ -41,9 +41,13 @@ def forget(backends: Backends, reader: str) -> Deletion:
     """Delete all of ``reader``, the id as the application gives it.
 
     Raises FeatureStoreError, OSError, or the database's error, where a part cannot be reached; the tombstone then stays
-    unfinished.
+    unfinished. A folder that cannot be written, as in the collector's pod, spares only what is in that folder.
     """
     user_id, database = backends.stored_id(reader), backends.database
     until, removed = database.forget(user_id, backends.clock())
-    store = backends.store.forget_readers([user_id], database.tombstones())
+    try:
+        store = backends.store.forget_readers([user_id], database.tombstones())
+    except OSError:
+        backends.store.erase_readers([user_id])
+        raise
     return Deletion(until, removed, store, database.flush_deletions(), database.finish_forgetting(user_id))

@@ -101,11 +101,15 @@ class FeedbackBatch(_Strict):
 
 
 class FeedbackAnswer(BaseModel):
-    """``history``: whether the readers' next slates already know these events, or will within seconds."""
+    """``history``: whether the readers' next slates already know these events, or will within seconds.
+
+    ``forgotten``, where there are any: events from before their reader was deleted, which are not kept.
+    """
 
     accepted: int
     repeated: int
     quarantined: int
+    forgotten: int = 0
     history: Literal["updated", "pending"]
 
 

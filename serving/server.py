@@ -32,6 +32,7 @@ from serving.admission import MAX_CONCURRENCY, Admission, GRPCAdmission, Places
 from serving.logs import HEADER, REQUEST, RequestIds, request_id
 from serving.refusals import BodyLimit, Busy, answer_refusals
 from serving.schema import MAX_BODY_BYTES
+from serving.security import BearerToken, GRPCBearerToken, administration
 
 warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)  # of KServe's own routes, at their first request
 
@@ -88,9 +89,11 @@ class _DataPlane(DataPlane):
 
 
 class _RESTServer(RESTServer):
-    def __init__(self, listening: socket.socket, places: Places, *arguments: Any, **named: Any) -> None:
+    def __init__(
+        self, listening: socket.socket, places: Places, token: str | None, *arguments: Any, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
-        self._listening, self._places = listening, places
+        self._listening, self._places, self._token = listening, places, token
 
     async def start(self) -> None:
         self.create_application()
@@ -100,6 +103,8 @@ class _RESTServer(RESTServer):
     def _add_middlewares(self, app: FastAPI) -> None:
         app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
         app.add_middleware(Admission, places=self._places)
+        if self._token is not None:
+            app.add_middleware(BearerToken, token=self._token, guarded=administration)
 
     def _add_exception_handlers(self, app: FastAPI) -> None:
         super()._add_exception_handlers(app)
@@ -151,14 +156,15 @@ class _RequestIds(AsyncServerInterceptor):
 
 
 class _GRPCServer(GRPCServer):
-    def __init__(self, host: str, places: Places, *arguments: Any, **named: Any) -> None:
+    def __init__(self, host: str, places: Places, token: str | None, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._host, self._places = host, places
+        self._host, self._places, self._token = host, places, token
 
     async def start(self, max_workers: int) -> None:
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_BODY_BYTES)]
         workers = ThreadPoolExecutor(max_workers)
-        interceptors = (_RequestIds(), GRPCAdmission(self._places), _Refusals())
+        guards = () if self._token is None else (GRPCBearerToken(self._token),)
+        interceptors = (_RequestIds(), *guards, GRPCAdmission(self._places), _Refusals())
         self._server = grpc.aio.server(workers, interceptors=interceptors, options=options)
         servicer = InferenceServicer(self._data_plane, self._model_repository_extension)
         grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
@@ -172,10 +178,17 @@ class Server(kserve.ModelServer):
     """REST on the bound socket ``listening``; gRPC on the same host at ``grpc_port``, or none where that is 0.
 
     Together they work on at most ``max_concurrency`` requests of the model's routes at a time.
+    Where there is a ``token``, whoever loads or unloads models must bear it.
     """
 
-    def __init__(self, listening: socket.socket, grpc_port: int, max_concurrency: int = MAX_CONCURRENCY) -> None:
-        self._listening, self._places = listening, Places(max_concurrency)
+    def __init__(
+        self,
+        listening: socket.socket,
+        grpc_port: int,
+        max_concurrency: int = MAX_CONCURRENCY,
+        token: str | None = None,
+    ) -> None:
+        self._listening, self._places, self._token = listening, Places(max_concurrency), token
         self._host, http_port = listening.getsockname()[:2]
         super().__init__(
             http_port,
@@ -196,6 +209,7 @@ class Server(kserve.ModelServer):
         self._rest_server = _RESTServer(
             self._listening,
             self._places,
+            self._token,
             FASTAPI_APP_IMPORT_STRING,
             self.dataplane,
             extension,
@@ -205,7 +219,7 @@ class Server(kserve.ModelServer):
         self.servers.append(self._rest_server.start())
         if self.enable_grpc:
             self._grpc_server = _GRPCServer(
-                self._host, self._places, self.grpc_port, self.dataplane, extension, {}, self.grace_period
+                self._host, self._places, self._token, self.grpc_port, self.dataplane, extension, {}, self.grace_period
             )
             self.servers.append(self._grpc_server.start(self.max_threads))
         self.register_signal_handler()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from feature_repo.store import Forgotten, Store, create_store, materialize_training_set
 from newsrec import events
@@ -17,6 +18,7 @@ from newsrec.erasure import Removed
 from newsrec.event_log import AppendResult, EventDatabase
 from newsrec.ingestion import ingest
 from serving.backends import Backends
+from serving.collector import create_app
 from serving.forget import forget
 from serving.online_store import Histories
 from tests.conftest import ROOT
@@ -128,6 +130,16 @@ def test_who_comes_back_is_a_new_reader(backends: Backends) -> None:
     assert backends.store.readers(["ann"])[0]["event_timestamp"] == row["received_at"]
 
 
+def test_the_collector_says_how_much_it_dropped(backends: Backends) -> None:
+    forget(backends, "ann")
+    late = {"event_id": "late", "request_id": "ann", "user_id": "ann", "article_id": "b", "kind": "click"}
+    with TestClient(create_app(backends)) as collector:
+        answer = collector.post("/v1/feedback", json={"events": [late | {"time": clock() - HOUR}]})
+        assert answer.json() == {"accepted": 0, "repeated": 0, "quarantined": 0, "forgotten": 1, "history": "updated"}
+        assert 'newsrec_feedback_total{outcome="forgotten"}' in collector.get("/metrics").text
+    assert everywhere(backends, "ann") == []
+
+
 def test_a_fold_that_read_before_the_deletion_leaves_nothing(
     backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +200,22 @@ def test_the_command_hashes_the_id_as_the_servers_do(backends: Backends, tmp_pat
     assert "ann@example.org" not in done.stdout + done.stderr
     assert everywhere(backends, stored) == []
     assert everywhere(backends, "ann") == ["recommendations", "feedback", "offline", "online"]
+
+
+def test_a_folder_that_cannot_be_written_keeps_its_files_alone(
+    backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("feature_repo.store.tombstones.add", read_only)
+        with pytest.raises(OSError, match="Read-only"):
+            forget(backends, "ann")
+    assert everywhere(backends, "ann") == ["offline"]
+    assert forget(backends, "bob").unfinished == 1
+    forget(backends, "ann")
+    assert everywhere(backends, "ann") == []
 
 
 def test_the_command_says_what_it_cannot_reach(backends: Backends, tmp_path: Path) -> None:
