@@ -97,13 +97,8 @@ def protocol(size: Size) -> str:
 
 def measure(size: Size) -> Part:
     found = {seed: kept(seed, size) for seed in SEEDS}
-    bars = [
-        bar
-        for seed, figures in found.items()
-        for kind, truth in figures["truths"].items()
-        for bar in bars_of(f"policies, newsroom {seed}, {kind}", truth["estimators"])
-    ]
-    return Part({"policies": found}, bars)
+    told = {kind: [figures["truths"][kind]["estimators"] for figures in found.values()] for kind in (VISITS, GUESTS)}
+    return Part({"policies": found}, [bar for kind, rooms in told.items() for bar in bars_of(kind, rooms)])
 
 
 class Judged(NamedTuple):
@@ -220,16 +215,34 @@ def scored(found: list[tuple[float, Evidence]], truth: np.ndarray) -> dict[str, 
     }
 
 
-def bars_of(where: str, found: dict[str, dict[str, float]]) -> list[Bar]:
-    of = found[DEFAULT]
-    bars = [
-        Bar(f"{where}: explained variance", of["explained"], None, f"{LEAST_EXPLAINED} or more", met(of)[0]),
-        Bar(f"{where}: Spearman", of["spearman"], None, f"{LEAST_SPEARMAN} or more", met(of)[1]),
-        Bar(f"{where}: share of the gain that is lost", of["lost"], None, f"{MOST_LOST} or less", met(of)[2]),
-        Bar(f"{where}: share refused", of["refused"], None, f"{MOST_REFUSED} or less", of["refused"] <= MOST_REFUSED),
-    ]
-    passed = sum(met(found[CONSTANT]))
-    return [*bars, Bar(f"{where}: of these three, {CONSTANT} meets", float(passed), None, "0", passed == 0)]
+def bars_of(kind: str, rooms: list[dict[str, dict[str, float]]]) -> list[Bar]:
+    """Over ``rooms``, estimator -> what was scored in a newsroom: the mean, and the range; each has to meet the bar."""
+    of, asked = [found[DEFAULT] for found in rooms], f"of {DEFAULT} {kind}"
+    titles = {
+        f"explained variance {asked}": ("explained", f"{LEAST_EXPLAINED} or more"),
+        f"Spearman {asked}": ("spearman", f"{LEAST_SPEARMAN} or more"),
+        f"share of the gain that is lost {asked}": ("lost", f"{MOST_LOST} or less"),
+        f"share refused {asked}": ("refused", f"{MOST_REFUSED} or less"),
+    }
+    reached = np.array([[*met(found), found["refused"] <= MOST_REFUSED] for found in of]).all(0)
+    bars = []
+    for (title, (key, bar)), all_met in zip(titles.items(), reached, strict=True):
+        values = [found[key] for found in of]
+        bars.append(Bar(title, float(np.mean(values)), (min(values), max(values)), bar, bool(all_met)))
+    passed = float(sum(sum(met(found[CONSTANT])) for found in rooms))
+    return [*bars, Bar(f"of the first three, {CONSTANT} meets {kind}", passed, None, "0", passed == 0.0)]
+
+
+def mean_of(rooms: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float | None]]:
+    """Estimator -> figure -> its mean over newsrooms; None where a newsroom has none."""
+    means: dict[str, dict[str, float | None]] = {}
+    for name in rooms[0]:
+        columns = {key: [found[name][key] for found in rooms] for key in rooms[0][name]}
+        means[name] = {
+            key: None if any(value is None for value in values) else float(np.mean(values))
+            for key, values in columns.items()
+        }
+    return means
 
 
 def met(of: dict[str, float]) -> tuple[bool, bool, bool]:

@@ -192,3 +192,22 @@ def test_mixtures_are_fifteen_of_two_policies_each() -> None:
     names = [of.name for of in policies.judged(15)]
     assert len(names) == len(set(names)) == 30
     assert all(sum(of.shares) == 1.0 and len(set(of.parts)) == len(of.parts) for of in policies.judged(15))
+
+
+def test_a_bar_is_met_where_each_newsroom_meets_it() -> None:
+    def room(explained: float, of_constant: float = -0.1) -> dict[str, dict[str, float]]:
+        good = {"explained": explained, "spearman": 0.95, "lost": 0.0, "refused": 0.1}
+        return {policies.DEFAULT: good, policies.CONSTANT: {**good, "explained": of_constant, "spearman": 0, "lost": 1}}
+
+    bars = policies.bars_of("there", [room(0.85), room(0.95)])
+    assert [bar.met for bar in bars] == [True] * 5
+    assert bars[0].value == pytest.approx(0.9)
+    assert bars[0].interval == (0.85, 0.95)
+    bars = policies.bars_of("there", [room(0.75), room(0.95, of_constant=0.9)])
+    assert [bar.met for bar in bars] == [False, True, True, True, False]
+    assert bars[-1].value == 1.0
+
+
+def test_the_mean_over_newsrooms_of_what_all_of_them_tell() -> None:
+    rooms = [{"DM": {"bias": 0.1, "covered": None}}, {"DM": {"bias": 0.3, "covered": 0.5}}]
+    assert policies.mean_of(rooms) == {"DM": {"bias": pytest.approx(0.2), "covered": None}}
