@@ -187,6 +187,21 @@ def test_close_commits_what_waits_and_takes_nothing_more(database: Gated) -> Non
         log.put([row("b")])
 
 
+def test_close_does_not_wait_for_ever_and_the_next_start_counts_what_it_left(
+    database: Gated, opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_SECONDS", QUICK)
+    monkeypatch.setattr(module, "RETRY_SECONDS", QUICK)
+    before = lost()
+    log = opened(state=tmp_path)
+    database.raising = sa.exc.OperationalError("", {}, sqlite3.OperationalError("database is locked"))
+    log.put([row("a"), row("b")])
+    log.close()
+    assert "2 slates are lost: the event log did not answer before the end" in caplog.text
+    opened(state=tmp_path)
+    assert lost() == before + 2
+
+
 def test_feedback_that_overtakes_its_slate_is_released_with_it(database: Gated, opened: Open) -> None:
     log = opened()
     database.go.clear()
