@@ -21,6 +21,7 @@ from newsrec.compare import command as comparison
 from newsrec.config import InvalidConfig
 from newsrec.datasets import ebnerd, interactions, mind, obd
 from newsrec.doctor.evidence import HORIZON_DAYS
+from newsrec.encoders.text.command import titles
 from newsrec.evaluation.abtest import command as testing
 from newsrec.events import EventLog, InvalidEvents
 from newsrec.explain_command import explain
@@ -35,6 +36,7 @@ data = typer.Typer(no_args_is_help=True, help="Turn a public or foreign log into
 app.add_typer(data, name="data")
 simulation = typer.Typer(invoke_without_command=True)
 app.add_typer(simulation, name="simulate")
+app.add_typer(titles, name="titles")
 app.command("compare")(comparison.compare)
 app.command("explain")(explain)
 app.command("gate")(gate)
