@@ -36,6 +36,15 @@ class Learner(Protocol):
         ...
 
 
+@runtime_checkable
+class PassLearner(Protocol):
+    """A learner that sums up over the batches of a pass and solves at its end."""
+
+    def end_pass(self) -> None:
+        """Called after the last batch of each pass over the log."""
+        ...
+
+
 def mask_scores(scores: Tensor, candidates: Candidates) -> Tensor:
     """``scores`` [B, C] with minus infinity where there is no candidate."""
     return scores.masked_fill(~candidates.mask, UNSERVABLE)

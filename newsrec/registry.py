@@ -4,7 +4,20 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from newsrec.baselines import diverse, matrix_factorization, popularity, supervised, transformer
+from newsrec.baselines import (
+    als,
+    bpr,
+    diverse,
+    ease,
+    lightgcn,
+    matrix_factorization,
+    nrms,
+    popularity,
+    pp_rec,
+    sasrec,
+    supervised,
+    transformer,
+)
 from newsrec.rl import actor_critic, cql, decision_transformer, dqn, imitation, iql, policy_gradient
 
 
@@ -30,6 +43,13 @@ REGISTRY = {
         matrix_factorization.MatrixFactorizationLearner,
     ),
     "transformer": Entry(transformer.Config, transformer.TransformerPolicy, transformer.TransformerLearner),
+    "sasrec": Entry(sasrec.Config, sasrec.SasRecPolicy, sasrec.SasRecLearner),
+    "nrms": Entry(nrms.Config, nrms.NrmsPolicy, nrms.NrmsLearner),
+    "pp_rec": Entry(pp_rec.Config, pp_rec.PpRecPolicy, pp_rec.PpRecLearner),
+    "ease": Entry(ease.Config, ease.EasePolicy, ease.EaseLearner),
+    "als": Entry(als.Config, als.AlsPolicy, als.AlsLearner),
+    "bpr": Entry(bpr.Config, bpr.BprPolicy, bpr.BprLearner),
+    "lightgcn": Entry(lightgcn.Config, lightgcn.LightGcnPolicy, lightgcn.LightGcnLearner),
     "dwell": Entry(supervised.DwellConfig, supervised.SupervisedPolicy, supervised.DwellLearner, label="dwell"),
     "return": Entry(supervised.ReturnConfig, supervised.SupervisedPolicy, supervised.ReturnLearner, label="return"),
     "diverse": Entry(diverse.Config, diverse.DiversePolicy, diverse.DiverseLearner, label="dwell"),

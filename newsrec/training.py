@@ -27,7 +27,7 @@ from newsrec.config import InvalidConfig
 from newsrec.decisions import Decisions, time_split
 from newsrec.evaluation.ranking import evaluate
 from newsrec.events import KINDS
-from newsrec.policy import Policy
+from newsrec.policy import PassLearner, Policy
 from newsrec.registry import REGISTRY
 from newsrec.reward import RewardConfig
 from newsrec.rl.distillation import Config as DistillationConfig
@@ -202,6 +202,8 @@ def _epoch(
     order = rows[torch.randperm(len(rows), generator=generator).numpy()]
     parts = np.array_split(order, -(-len(order) // batch_size))
     losses = [learner.update(decisions.batch(part, successors)) for part in parts]
+    if isinstance(learner, PassLearner):
+        learner.end_pass()
     return {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
 
 

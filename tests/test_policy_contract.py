@@ -250,7 +250,7 @@ def test_a_policy_of_the_latest_reads_learns_and_scores_as_if_there_were_no_othe
     assert full.next_state is not None
     assert (full.state.history_mask.sum(1) > 3).any()
     short = full._replace(state=latest(full.state, 3), next_state=latest(full.next_state, 3))
-    small = {"history": 3} if name == "transformer" else {"network": NetworkConfig(history=3)}
+    small = {"history": 3} if name in ("transformer", "sasrec") else {"network": NetworkConfig(history=3)}
     found = []
     for config, given in ((entry.config(**small), full), (entry.config(), short), (entry.config(), full)):
         torch.manual_seed(0)

@@ -144,3 +144,19 @@ def best_slate(added: Tensor, mask: Tensor, places: Tensor) -> tuple[Tensor, Ten
     most = min(int(places.max()) if len(places) else 0, added.shape[1])
     chosen = added.masked_fill(~mask, -torch.inf).topk(most, 1).indices  # [B, K]
     return chosen, torch.arange(most) < torch.minimum(places, mask.sum(1))[:, None]
+
+
+def pairwise_likelihood(
+    scores: Tensor, clicked: Tensor, mask: Tensor, negatives: int, generator: torch.Generator
+) -> Tensor:
+    """Mean over clicks and ``negatives`` of the same row, drawn with replacement, of ``-log sigmoid(clicked - other)``.
+
+    ``scores``, ``clicked`` and ``mask`` [B, K]; what was not clicked is a negative where ``mask`` holds it (BPR, Rendle
+    et al. 2009). Rows with nothing else add nothing; 0 without pairs.
+    """
+    other = mask & ~clicked  # [B, K]
+    row, place = (clicked & other.any(1, keepdim=True)).nonzero(as_tuple=True)  # [P] each
+    if not len(row):
+        return scores.masked_fill(~mask, 0.0).sum() * 0.0
+    drawn = torch.multinomial(other[row].float(), negatives, replacement=True, generator=generator)  # [P, N]
+    return -nn.functional.logsigmoid(scores[row, place][:, None] - scores[row[:, None], drawn]).mean()
