@@ -101,6 +101,8 @@ def taken(stage: Stage, generator: Generator, size: Size) -> Rounds:
         rounds.append(of_round)
     if agree(stage) != compared:
         raise Void("other designs could be compared behind the rounds than before them")
+    if degraded := stage.degraded():
+        raise Void(f"{degraded:.0f} slates of our predictor were made without the reader's features")
     return rounds
 
 

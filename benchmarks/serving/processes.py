@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from benchmarks.results import ROOT
 from benchmarks.serving.load import Outcome, Plan
+from benchmarks.serving.void import Void
 
 HOST = "127.0.0.1"
 START_SECONDS, END_SECONDS = 180, 20
@@ -24,7 +25,7 @@ TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 WITH_PARENT = [sys.executable, "-m", "benchmarks.serving.with_parent"]
 
 
-class ServerFailed(RuntimeError):
+class ServerFailed(Void):
     """A server ended, or never answered; the message quotes what it said."""
 
 

@@ -4,7 +4,6 @@ The peak is the closed loop's rate with eight connections. Then requests are due
 counts for all that wait behind it.
 """
 
-import http.client
 import tempfile
 import time
 from collections.abc import Sequence
@@ -15,8 +14,8 @@ from typing import NamedTuple
 from benchmarks.results import Bar, Part
 from benchmarks.serving import site as sites
 from benchmarks.serving.load import Outcome
-from benchmarks.serving.processes import HOST, Generator, cores
-from benchmarks.serving.stage import OURS, Backend, Stage, staged
+from benchmarks.serving.processes import Generator, cores
+from benchmarks.serving.stage import OURS, Backend, staged
 from benchmarks.serving.verdict import middle
 from benchmarks.serving.void import Void
 
@@ -67,7 +66,7 @@ def measure(size: Size) -> Part:
         segments = [
             Segment(generator.drive(plan), stage.servers[OURS.server].resident_bytes()) for _ in range(SEGMENTS)
         ]
-        degraded = counted(stage, "newsrec_degraded_slates_total")
+        degraded = stage.degraded()
     return judged(segments, rate, degraded)
 
 
@@ -94,14 +93,3 @@ def judged(segments: Sequence[Segment], rate: float, degraded: float) -> Part:
             slower <= MOST_SLOWER),
     ]  # fmt: skip
     return Part({"soak": figures}, bars)
-
-
-def counted(stage: Stage, name: str) -> float:
-    """The sum of our predictor's counter ``name``; 0 where it has not counted anything."""
-    connection = http.client.HTTPConnection(HOST, stage.servers[OURS.server].port, timeout=30)
-    try:
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-    finally:
-        connection.close()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))

@@ -92,6 +92,10 @@ class Stage(NamedTuple):
         chosen = self.designs[design]
         return post(self.servers[chosen.server].port, chosen.path, payload)
 
+    def degraded(self) -> float:
+        """How many slates our predictor made without the reader's features so far, by its own metrics."""
+        return counted(self.servers[OURS.server].port, "newsrec_degraded_slates_total")
+
     def cpu_seconds(self, design: str) -> dict[str, float]:
         """Server -> CPU seconds so far, of those that ``design`` needs."""
         return {name: self.servers[name].cpu_seconds() for name in self.designs[design].servers if name in self.servers}
@@ -114,6 +118,17 @@ def post(port: int, path: str, payload: dict[str, Any]) -> dict[str, Any]:
     if answer.status != 200:
         raise Void(f"port {port}{path} answers {answer.status}: {read[:300].decode(errors='replace')}")
     return json.loads(read)
+
+
+def counted(port: int, name: str) -> float:
+    """The sum of the Prometheus counter ``name`` at ``port``; 0 where it has not counted anything."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
 
 @contextmanager

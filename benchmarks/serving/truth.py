@@ -131,13 +131,14 @@ def chi_square(
     cells = [[float(observed[slate]), count * share] for slate, share in expected.items()]
     cells.append([0.0, count * max(1.0 - sum(expected.values()), 0.0)])
     whole = [cell for cell in cells if cell[1] >= LEAST_EXPECTED]
-    rest = np.sum([cell for cell in cells if cell[1] < LEAST_EXPECTED], axis=0)
-    if rest[1] >= LEAST_EXPECTED or not whole:
-        whole.append(rest.tolist())
+    rare = [cell for cell in cells if cell[1] < LEAST_EXPECTED]
+    seen, wanted = sum(cell[0] for cell in rare), sum(cell[1] for cell in rare)
+    if wanted >= LEAST_EXPECTED or not whole:
+        whole.append([seen, wanted])
     else:  # too rare even together
-        whole[-1] = [whole[-1][0] + float(rest[0]), whole[-1][1] + float(rest[1])]
+        whole[-1] = [whole[-1][0] + seen, whole[-1][1] + wanted]
     statistic = sum((seen - wanted) ** 2 / wanted for seen, wanted in whole)
-    degrees = len(whole) - 1
+    degrees = max(len(whole) - 1, 1)
     return statistic, degrees, float(chi2.sf(statistic, degrees))
 
 

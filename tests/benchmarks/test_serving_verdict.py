@@ -1,9 +1,13 @@
 """What rounds of serving say: ratios with their spread, met or not, and the runs that do not count."""
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks.results import FOLDER, ROOT, Results, machine, versions, write
 from benchmarks.serving.designs import Taken, order, refuse_other_scores
 from benchmarks.serving.load import Outcome
+from benchmarks.serving.table import designs_to_markdown
 from benchmarks.serving.verdict import TABLE, Rounds, judged, spread
 from benchmarks.serving.void import Void
 
@@ -91,9 +95,30 @@ def test_every_design_takes_every_turn() -> None:
 def test_other_scores_void_the_run() -> None:
     right = {"a": 1.0, "b": -2.0}
     refuse_other_scores({"newsrec": right, "smart": {"b": -2.00005, "a": 1.0}}, ["a", "b"])
-    with pytest.raises(Void, match="smart gives b -1.900000, newsrec -2.000000"):
+    with pytest.raises(Void, match=r"smart gives b -1\.900000, newsrec -2\.000000"):
         refuse_other_scores({"newsrec": right, "smart": {"a": 1.0, "b": -1.9}}, ["a", "b"])
     with pytest.raises(Void, match="smart gives b nan"):
         refuse_other_scores({"newsrec": right, "smart": {"a": 1.0, "b": float("nan")}}, ["a", "b"])
     with pytest.raises(Void, match="tuned scored 1 articles"):
         refuse_other_scores({"newsrec": right, "tuned": {"a": 1.0}}, ["a", "b"])
+
+
+def test_the_table_for_prose_is_of_the_file(tmp_path: Path) -> None:
+    part = judged(rounds(), "redis", True)
+    command, figures = "python -m benchmarks.serving", {"designs": {"redis": part.figures}}
+    results = Results(command, {}, {}, machine(), versions(), figures, [])
+    write(results, tmp_path / "serving.json")
+    table = designs_to_markdown(tmp_path / "serving.json").splitlines()
+    assert table[0] == "Online store Redis:"
+    (ours,) = [line for line in table if "**newsrec**" in line]
+    cells = [cell.strip() for cell in ours.strip("|").split("|")]
+    assert cells[1:4] == ["0.5 [0.5, 0.5]", "2,000 [2,000, 2,000]", "0.5 [0.5, 0.5]"]
+    assert cells[4:] == ["300", "36.2%", "153.8"]
+    assert len(table) == 2 + 2 + len(RATES) + 1 + 1
+    assert table[-1].startswith("`python -m benchmarks.serving` at ")
+
+
+def test_the_readme_shows_the_results_of_the_benchmark() -> None:
+    if not (FOLDER / "serving.json").exists():
+        pytest.skip("no full run of benchmarks.serving is published yet")
+    assert designs_to_markdown(FOLDER / "serving.json") in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -65,7 +65,8 @@ def _type(feature: Feature) -> FeastType:
 
 def write(store: FeatureStore, readers: Rows, articles: Rows) -> None:
     """Store rows of both kinds."""
-    store.write_to_online_store("reader", frame("user_id", readers))
+    if readers:
+        store.write_to_online_store("reader", frame("user_id", readers))
     whole = {}
     for article, row in articles.items():
         content = {EMBEDDING: unpack_embedding(row[EMBEDDING]).tolist()}
