@@ -54,6 +54,10 @@ class DemoFailed(RuntimeError):
     """A server that did not come up."""
 
 
+PENDING_SECONDS = 10.0
+"""How long feedback may wait for its slate, or for the feature store."""
+
+
 @dataclass(frozen=True)
 class Servers:
     """Where predictor and collector answer."""
@@ -68,7 +72,10 @@ class Servers:
         return answer.json()["predictions"][0]
 
     def read(self, slate: dict, position: int, moment: int) -> dict:
-        """Report a click on ``position`` and a minute and a half of reading."""
+        """Report a click on ``position`` and a minute and a half of reading, and again until the next slate knows them.
+
+        No reader is so fast: a slate is in the event log 100 ms after it was answered, and what comes before waits.
+        """
         event = {
             "request_id": slate["request_id"],
             "user_id": slate["user_id"],
@@ -80,9 +87,13 @@ class Servers:
             {**event, "event_id": uuid.uuid4().hex, "kind": "click"},
             {**event, "event_id": uuid.uuid4().hex, "kind": "dwell", "dwell_seconds": 90.0},
         ]
-        answer = httpx.post(f"{self.collector}/v1/feedback", json={"events": rows}, timeout=10)
-        answer.raise_for_status()
-        return answer.json()
+        end = time.monotonic() + PENDING_SECONDS
+        while True:
+            answer = httpx.post(f"{self.collector}/v1/feedback", json={"events": rows}, timeout=10)
+            answer.raise_for_status()
+            if answer.json().get("history") != "pending" or time.monotonic() > end:
+                return answer.json()
+            time.sleep(0.05)
 
 
 def main() -> None:

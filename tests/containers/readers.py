@@ -1,5 +1,6 @@
 """Readers of a site in containers: they ask for slates, report clicks, and keep asking during a restart."""
 
+import re
 import threading
 import time
 import uuid
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from newsrec.events import microseconds
 from newsrec.features import HOUR
-from tests.containers.site import Site, base_url
+from tests.containers.site import Site, base_url, wait_for
 from tests.containers.training import Trained
 
 MINUTE = 60_000_000
@@ -30,9 +31,10 @@ class Reader(NamedTuple):
     """Fresh articles that this reader clicked in the log; at least one."""
 
     def ask(self, site: Site, k: int = 100) -> dict[str, Any]:
-        """The answer to a request for a slate of all that is left."""
+        """The answer to a request for a slate of all that is left, once it is in the event log."""
         answer = httpx.post(base_url(site.predictors[0]) + PREDICT, json=self.request(k), timeout=30)
         assert answer.status_code == 200, answer.text
+        wait_for(lambda: waiting_slates(site) == 0)
         (prediction,) = answer.json()["predictions"]
         return prediction
 
@@ -46,6 +48,13 @@ class Reader(NamedTuple):
         answer = httpx.post(base_url(site.collector) + "/v1/feedback", json={"events": [event]}, timeout=30)
         assert answer.status_code == 200, answer.text
         return event["article_id"], answer.json()
+
+
+def waiting_slates(site: Site) -> float:
+    """Slates of the first predictor that are not in the event log yet."""
+    metrics = httpx.get(f"{base_url(site.predictors[0])}/metrics", timeout=30).text
+    (waiting,) = re.findall(r"^newsrec_slates_waiting (\S+)$", metrics, re.MULTILINE)
+    return float(waiting)
 
 
 def busiest(trained: Trained, place: int) -> Reader:

@@ -131,7 +131,7 @@ def full_and_free_again(collector: Container, owner: Container) -> None:
     """While /data of ``owner`` is full ``collector`` is not ready, stores nothing, says so; what it took is there."""
     wait_for(lambda: is_ready(collector))
     first, second = batch(), batch()
-    stored = {"accepted": 0, "repeated": 0, "quarantined": len(first), "history": "updated"}  # waits for its slate
+    stored = {"accepted": 0, "repeated": 0, "quarantined": len(first), "history": "pending"}  # waits for its slate
     assert report(collector, first).json() == stored
     fill(owner)
     wait_for(lambda: not is_ready(collector))

@@ -9,7 +9,7 @@ import pytest
 from newsrec import events
 from tests.containers.conftest import Say
 from tests.containers.hardened import writable
-from tests.containers.readers import PREDICT, Crowd, articles, busiest
+from tests.containers.readers import PREDICT, Crowd, articles, busiest, waiting_slates
 from tests.containers.site import Site, base_url, is_ready, killed, seconds_to_ready, stray_lines, wait_for
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_200)]  # whichever is first builds the images
@@ -91,18 +91,19 @@ def redis(site: Site, *command: str) -> str:
     return asked.output.decode().removesuffix("\n")
 
 
-def test_without_postgres_nothing_is_acknowledged_and_all_goes_on_when_it_is_back(site: Site) -> None:
+def test_without_postgres_slates_wait_feedback_is_refused_and_all_is_there_when_it_is_back(site: Site) -> None:
     reader = busiest(site.trained, 2)
     slate = reader.ask(site)
     with killed(site.postgres):
-        refused = httpx.post(base_url(site.predictors[0]) + PREDICT, json=reader.request(5), timeout=30)
-        assert refused.status_code == 503
-        assert "The event log does not answer" in refused.json()["error"]
+        answered = httpx.post(base_url(site.predictors[0]) + PREDICT, json=reader.request(5), timeout=30)
+        assert answered.status_code == 200
+        assert waiting_slates(site) == 1
         health = httpx.get(f"{base_url(site.collector)}/healthz", timeout=30)
         assert health.status_code == 503
         assert "nothing was stored" in health.json()["error"]
     assert stray_lines(site.collector) == []
     wait_for(lambda: is_ready(site.collector))
+    wait_for(lambda: waiting_slates(site) == 0)
     clicked, answer = reader.click(site, slate)
     assert answer["accepted"] == 1
     assert clicked not in articles(reader.ask(site))
