@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks import running
 from benchmarks.results import machine
 from benchmarks.serving import client, designs, feedback, soak, truth
+from benchmarks.serving.table import tables
 from benchmarks.serving.void import Void
 
 PARTS: dict[str, Any] = {
@@ -47,6 +48,8 @@ def main(
             raise typer.Exit(3) from None
     results = running.gathered("serving", parts, sizes, begun, found)
     running.publish("serving", results, not quick and not only, out)
+    if "designs" in results.figures:
+        print(tables(results.figures["designs"]))
 
 
 if __name__ == "__main__":

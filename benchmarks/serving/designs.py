@@ -26,7 +26,7 @@ from benchmarks.serving.void import Void
 
 SEEDS = [site.SEED]
 CONNECTIONS = (1, 8)
-WARM_SECONDS = 0.5
+WARM_SECONDS, MOST_BUSY = 0.5, 0.8
 TOLERANCE = 1e-4
 """Of two designs' scores of one candidate, absolute: scores are float32 of about 1, summed in another order."""
 
@@ -83,7 +83,7 @@ def taken(stage: Stage, generator: Generator, size: Size) -> Rounds:
     """All rounds. Raises Void for other scores, and for any answer that is no 200."""
     compared = agree(stage)
     for name in stage.designs:
-        _refuse_errors(name, generator.drive(stage.plan(name, CONNECTIONS[-1], WARM_SECONDS)))
+        refuse_outcome(name, generator.drive(stage.plan(name, CONNECTIONS[-1], WARM_SECONDS)))
     rounds: Rounds = []
     console = Console(stderr=True)
     for number in track(range(size.rounds), "rounds", console=console, disable=not console.is_terminal):
@@ -94,7 +94,7 @@ def taken(stage: Stage, generator: Generator, size: Size) -> Rounds:
                 before = stage.cpu_seconds(name)
                 outcome = generator.drive(stage.plan(name, connections, size.seconds))
                 after = stage.cpu_seconds(name)
-                _refuse_errors(name, outcome)
+                refuse_outcome(name, outcome)
                 of_round[connections][name] = Taken(
                     outcome, {server: after[server] - before[server] for server in after}
                 )
@@ -140,7 +140,11 @@ def refuse_other_scores(given: Mapping[str, Mapping[str, float]], candidates: Se
                 raise Void(f"designs do not answer the same: {found}")
 
 
-def _refuse_errors(name: str, outcome: Outcome) -> None:
+def refuse_outcome(name: str, outcome: Outcome) -> None:
+    """Raise Void for an answer that is no 200, for none, and where the generator was what took the time."""
     if outcome.errors or not outcome.requests:
         told: Any = outcome.errors or "no answer at all"
         raise Void(f"{name}: {told} beside {outcome.requests} answers")
+    if outcome.cpu_seconds > MOST_BUSY * outcome.seconds:
+        busy = outcome.cpu_seconds / outcome.seconds
+        raise Void(f"{name}: the load generator was busy for {busy:.0%} of the time, so it measured itself")

@@ -6,6 +6,7 @@ itself be killed, the kernel ends them.
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -94,7 +95,9 @@ def running(commands: Sequence[Command], folder: Path) -> Iterator[dict[str, Ser
 
 
 def redis(folder: Path, port: int) -> Command:
-    """A private Redis that keeps nothing on disk."""
+    """A private Redis that keeps nothing on disk. Raises ServerFailed where none is installed."""
+    if shutil.which("redis-server") is None:
+        raise ServerFailed("redis-server is not found; apt-get install redis-server")
     bound = ["--bind", HOST, "--port", str(port), "--dir", str(folder)]
     return Command("redis", ["redis-server", *bound, "--save", "", "--appendonly", "no"], port)
 

@@ -53,6 +53,11 @@ def judged(rounds: Rounds, backend: str, strict: bool) -> Part:
     names = list(rounds[0][1])
     figures: dict[str, Any] = {name: _figures(rounds, name) for name in names}
     figures["beside_no_op"] = beside_no_op(rounds)
+    figures["times_the_requests_of"] = {
+        name: spread(rounds, 8, lambda round_, name=name: _rate(round_, OURS) / _rate(round_, name))
+        for name in names
+        if OURS in names and name != OURS
+    }
     if strict and backend == "redis":
         refuse_other_peers(figures["beside_no_op"])
     return Part(figures, bars(rounds, backend))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results import FOLDER, ROOT, Results, machine, versions, write
-from benchmarks.serving.designs import Taken, order, refuse_other_scores
+from benchmarks.serving.designs import Taken, order, refuse_other_scores, refuse_outcome
 from benchmarks.serving.load import Outcome
-from benchmarks.serving.table import designs_to_markdown
+from benchmarks.serving.table import designs_to_markdown, tables
 from benchmarks.serving.verdict import TABLE, Rounds, judged, spread
 from benchmarks.serving.void import Void
 
@@ -85,6 +85,18 @@ def test_figures_hold_the_cpu_time_of_each_server() -> None:
     assert figures["generator_cpu_microseconds"] == pytest.approx(1e5 / 31_500)
 
 
+def test_an_outcome_with_errors_or_a_busy_generator_does_not_count() -> None:
+    fine = outcome(100.0, 1.0, 1.0)
+    refuse_outcome("smart", fine)
+    for other, why in (
+        (fine._replace(errors={"status 503": 1}), "status 503"),
+        (fine._replace(requests=0), "no answer"),
+        (fine._replace(cpu_seconds=9.0), "busy for 90%"),
+    ):
+        with pytest.raises(Void, match=f"smart: .*{why}"):
+            refuse_outcome("smart", other)
+
+
 def test_every_design_takes_every_turn() -> None:
     names = ["a", "b", "c"]
     assert [order(names, number) for number in range(4)] == [
@@ -110,6 +122,7 @@ def test_the_table_for_prose_is_of_the_file(tmp_path: Path) -> None:
     write(results, tmp_path / "serving.json")
     table = designs_to_markdown(tmp_path / "serving.json").splitlines()
     assert table[0] == "Online store Redis:"
+    assert "\n".join(table).startswith(tables(figures["designs"])), "from figures as from the file"
     (ours,) = [line for line in table if "**newsrec**" in line]
     cells = [cell.strip() for cell in ours.strip("|").split("|")]
     assert cells[1:4] == ["0.5 [0.5, 0.5]", "2,000 [2,000, 2,000]", "0.5 [0.5, 0.5]"]
