@@ -25,6 +25,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
 from feature_repo.views import EVENT_TIME, SAME_MOMENT
@@ -70,14 +71,15 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         self, config: RepoConfig, tables: Sequence[FeatureView], keys: Sequence[EntityKey]
     ) -> list[tuple[Raw, ...]]:
         """For each of ``keys`` what each of ``tables`` holds."""
-        stored = {_serialized(key): tuple(Raw() for _ in tables) for key in keys}
+        serialized = [_serialized(key) for key in keys]
+        stored = {key: tuple(Raw() for _ in tables) for key in serialized}
         among = f"WHERE entity_key IN ({', '.join('?' * len(stored))})"
         names = [compute_table_id(config.project, table, False) for table in tables]
         parts = [f'SELECT {i}, entity_key, feature_name, value FROM "{t}" {among}' for i, t in enumerate(names)]
         found = self._get_conn(config).execute(" UNION ALL ".join(parts), [*stored] * len(tables))
         for table, key, name, value in found:
             stored[key][table][name] = value
-        return [stored[_serialized(key)] for key in keys]
+        return [stored[key] for key in serialized]
 
     def erase(self, config: RepoConfig, keys: Sequence[EntityKey]) -> int:
         """Delete the entities from every table, of this and of other code, down to the bytes; how many rows."""
@@ -121,7 +123,8 @@ class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 class NewestRedisOnlineStore(RedisOnlineStore):
     """Feast's layout of hashes, each row compared and written by one script on the server.
 
-    A Redis that is down is tried twice, at once: whoever asks has a fallback, and no seconds to wait.
+    A Redis that is down is tried twice, at once, and one that takes too long only once: whoever asks has a fallback
+    and no seconds to wait.
     """
 
     _WRITE_NEWER = """
@@ -135,7 +138,7 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         first = self._client is None
         client = super()._get_client(online_store_config)
         if first:
-            client.set_retry(Retry(NoBackoff(), 1))
+            client.set_retry(Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)))
         return client
 
     def read_raw(

@@ -14,6 +14,7 @@ from feast.infra.provider import Provider
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Bytes, Float32, Int64
+from google.protobuf.message import DecodeError
 from redis.exceptions import RedisError
 
 from feature_repo.errors import FeatureStoreMissing
@@ -77,11 +78,14 @@ class Served:
                 yield self._parsed(mine), other._parsed(others)
 
     def _parsed(self, raw: Mapping[str, bytes]) -> dict[str, Any]:
-        """As ``read`` gives it."""
+        """As ``read`` gives it. Raises ValueError for bytes that hold no value."""
         row: dict[str, Any] = {"event_timestamp": None}
         for name, slot in self._slots.items():
             value = raw.get(name)  # a null is stored as nothing at all
-            row[name] = getattr(Value.FromString(value), slot) if value else None
+            try:
+                row[name] = getattr(Value.FromString(value), slot) if value else None
+            except DecodeError as error:
+                raise ValueError(f"{self.view.name}.{name} holds no value of Feast: {error}") from None
         row["event_timestamp"] = row.pop(EVENT_TIME)
         return row
 

@@ -4,6 +4,7 @@ Letters: B rows of a batch, H reads of history, C candidates, K positions of a s
 features, P popularity features, F kinds of feedback. Training and serving make them with the same two functions.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -242,6 +243,30 @@ def context(readers: Readers, now: np.ndarray, utc_offset_minutes: np.ndarray, u
     if not use_time:
         found[:, 1:] = 0.0
     return found
+
+
+def context_of_one(readers: Readers, now: int, utc_offset_minutes: int, use_time: bool = True) -> np.ndarray:
+    """[1, X] float32: ``context`` of the one reader in ``readers``, up to rounding, in a fraction of its time."""
+    known = float(readers.length[0] > 0)
+    if not use_time:
+        return np.array([[known] + [0.0] * (CONTEXT_DIM - 1)], np.float32)
+    local, seen = now + utc_offset_minutes * 60_000_000, int(readers.last_seen[0])
+    hour, weekday = local % DAY / HOUR, (local // DAY + 3) % 7
+    days = min(max(local // DAY - int(readers.last_day[0]), 0), ACTIVE_DAYS_WINDOW)
+    recent = (int(readers.active_days[0]) << days) & ((1 << ACTIVE_DAYS_WINDOW) - 1)
+    columns = (
+        known,
+        math.sin(2 * math.pi * hour / 24),
+        math.cos(2 * math.pi * hour / 24),
+        math.sin(2 * math.pi * weekday / 7),
+        math.cos(2 * math.pi * weekday / 7),
+        math.log1p(max(now - seen, 0) / HOUR if seen >= 0 else 0.0),
+        math.log1p(readers.gap_hours[0]),
+        recent.bit_count() / ACTIVE_DAYS_WINDOW,
+        math.log1p(readers.reads[0]),
+        math.log1p(readers.sessions[0]),
+    )
+    return np.array([columns], np.float32)
 
 
 def candidates(

@@ -59,6 +59,10 @@ BelowHorizon = Annotated[
 ]
 LogFormat = Annotated[logs.Format, typer.Option(help="Of log lines; json is one object a line.")]
 Method = Literal["epsilon", "plackett_luce", "greedy"]
+Inference = Literal["online", "nearline", "batch"]
+ShelfLife = Annotated[float, typer.Option(help="Age at which an article expires.")]
+Shortlist = Annotated[int, typer.Option(min=1, max=500, help="Articles that are scored, where more are live.")]
+SlateHours = Annotated[float, typer.Option(min=0.0, help="Age beyond which a slate scored in advance is not used.")]
 
 
 @app.command()
@@ -75,7 +79,12 @@ def predictor(
     method: Annotated[Method, typer.Option(help="How scores become a slate.")] = "epsilon",
     epsilon: Annotated[float, typer.Option(help="Share of positions that explore, with method epsilon.")] = 0.05,
     temperature: Annotated[float, typer.Option(help="Of method plackett_luce.")] = 1.0,
-    shelf_life_hours: Annotated[float, typer.Option(help="Age at which an article expires.")] = 72.0,
+    shelf_life_hours: ShelfLife = 72.0,
+    shortlist: Shortlist = 100,
+    inference: Annotated[
+        Inference, typer.Option(help="What is computed before the request: nothing, readers' vectors, or slates.")
+    ] = "nearline",
+    slate_hours: SlateHours = 24.0,
     refresh_seconds: Annotated[float, typer.Option(min=1.0, help="How often article counts are read again.")] = 60.0,
     log_slates: Annotated[bool, typer.Option("--log/--no-log", help="Write every slate to the event log.")] = True,
     max_concurrency: Annotated[
@@ -106,6 +115,7 @@ def predictor(
     from newsrec.config import from_mapping
     from serving.bundle import make_bundle
     from serving.live_articles import Refresher
+    from serving.precompute import BatchConfig
     from serving.predictor import Predictor
     from serving.recommend import ServingConfig
     from serving.reload import Follower
@@ -116,8 +126,10 @@ def predictor(
 
     torch.set_num_threads(1)
     options = {"slate": {"method": method, "epsilon": epsilon, "temperature": temperature}}
+    options |= {"shelf_life_hours": shelf_life_hours, "retrieval": {"size": shortlist}}
     with _one_sentence(InvalidArtifact):
-        config = from_mapping(ServingConfig, options | {"shelf_life_hours": shelf_life_hours}, "options")
+        config = from_mapping(ServingConfig, options, "options")
+        batch = from_mapping(BatchConfig, {"oldest_hours": slate_hours}, "options") if inference == "batch" else None
         token = read_token(token_file)
         released, backends = _released(artifact), _connect(store, event_log, reader_key_file)
         bundle = make_bundle(released, backends, config)
@@ -127,7 +139,7 @@ def predictor(
             slate_log = SlateLog(
                 backends.database, _clock, log_capacity, state=folder, patience_seconds=log_patience_seconds
             )
-        model = Predictor(model_name, bundle, backends, config, slate_log)
+        model = Predictor(model_name, bundle, backends, config, slate_log, inference == "nearline", batch)
     refresher = Refresher(lambda: model.bundle.live, refresh_seconds)
     refresher.start()
     root = artifact if follow and (artifact / "CURRENT").exists() else None
@@ -184,6 +196,38 @@ def collector(
         signal.signal(ended_by, lambda *_: None)  # uvicorn ends on the signal, then raises it again
     log.info("collector at http://%s:%d", host, listening.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listening])
+    backends.database.close()
+
+
+@app.command("precompute")
+def precompute_command(
+    artifact: Annotated[Path, typer.Option(help="What is served: an artefact, a mixture, or a releases folder.")],
+    store: Store = STORE,
+    event_log: EventLog = EVENT_LOG,
+    shelf_life_hours: ShelfLife = 72.0,
+    shortlist: Shortlist = 100,
+    slate_hours: SlateHours = 24.0,
+) -> None:
+    """Score the slate of every known reader in advance, for predictors with --inference batch."""
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    from newsrec.artifact import InvalidArtifact
+    from newsrec.config import from_mapping
+    from serving.bundle import make_bundle
+    from serving.precompute import precompute
+    from serving.recommend import ServingConfig
+
+    torch.set_num_threads(1)
+    options = {"shelf_life_hours": shelf_life_hours, "retrieval": {"size": shortlist}}
+    columns = SpinnerColumn(), "{task.completed:,.0f} readers", TimeElapsedColumn()
+    with _one_sentence(InvalidArtifact), Progress(*columns, console=Console(stderr=True)) as progress:
+        config = from_mapping(ServingConfig, options, "options")
+        released, backends = _released(artifact), _connect(store, event_log, None)
+        bundle, task = make_bundle(released, backends, config), progress.add_task("", total=None)
+        done = precompute(bundle, backends, config, slate_hours, lambda readers: progress.advance(task, readers))
+    print(f"{done:,} readers have slates of {bundle.arms}")
     backends.database.close()
 
 

@@ -15,10 +15,9 @@ from newsrec.mixture import Mixture
 from serving.arms import Arms
 from serving.backends import Backends
 from serving.live_articles import LiveArticles, Sight
-from serving.online_store import unknown_reader
 from serving.recommend import ServingConfig, Visit, recommend
-from serving.retrieval import RetrievalConfig
 from serving.schema import SlateRequest
+from serving.stored_readers import unknown_reader
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def make_bundle(released: Artifact | Mixture, backends: Backends, config: Servin
     """
     arms = Arms(released)
     artifacts = [arm.artifact for arm in arms.all]
-    sight = Sight(artifacts, int(config.shelf_life_hours * HOUR), RetrievalConfig())
+    sight = Sight(artifacts, int(config.shelf_life_hours * HOUR), config.retrieval)
     live = LiveArticles([artifact.catalogue for artifact in artifacts], backends, sight)
     now = backends.clock()
     nobody = Visit(SlateRequest(user_id="nobody"), "warm-up", "nobody", unknown_reader(), False, now)

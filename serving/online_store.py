@@ -1,42 +1,21 @@
-"""One reader's features in the online store: read for a request, brought up to date after feedback."""
+"""One reader's features in the online store, brought up to date after feedback."""
 
 import logging
-from typing import NamedTuple
+from typing import Any
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
-from feature_repo.store import FeatureStoreError, Store
-from newsrec.features import READER_FEATURES, ReaderState, article_key
-from newsrec.transitions import Readers
+from feature_repo.store import FeatureStoreError
+from newsrec.features import ReaderState, article_key
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
+from serving.stored_readers import STORE_FAILURES
+from serving.tower import Tower
 
-STORE_FAILURES = Counter("newsrec_store_failures", "Reads and writes that the feature store did not answer", ["what"])
 READERS_PENDING = Gauge("newsrec_readers_pending", "Readers with committed feedback that the feature store lacks")
 SWEEP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
-
-
-class OnlineReader(NamedTuple):
-    features: Readers
-    """One row; empty for a reader of whom nothing is known."""
-    degraded: bool
-    """The store did not answer, so the reader is served as unknown."""
-
-
-def read_reader(store: Store, user_id: str) -> OnlineReader:
-    """The reader's features. A store that does not answer is counted and gives the features of an unknown reader."""
-    try:
-        return OnlineReader(Readers.from_rows(store.readers([user_id])), False)
-    except FeatureStoreError as error:
-        STORE_FAILURES.labels("read").inc()
-        log.warning("a reader is served as unknown: %s", one_line(error))
-        return OnlineReader(unknown_reader(), True)
-
-
-def unknown_reader() -> Readers:
-    return Readers.from_rows([dict.fromkeys(feature.name for feature in READER_FEATURES)])
 
 
 class Histories:
@@ -45,10 +24,13 @@ class Histories:
     A row carries the arrival of the last event in it, so that folding goes on from there: what a failure left out is
     caught up by the next call, an imported history stays, and no event counts twice. Threads and processes may fold one
     reader at the same time: each writes the fold of all events up to some arrival, and the store keeps the newest.
+
+    With a ``tower`` each row gets its vector. A vector that could not be written is missed by nobody: requests compute
+    it themselves until the row changes again.
     """
 
-    def __init__(self, backends: Backends) -> None:
-        self._store, self._database = backends.store, backends.database
+    def __init__(self, backends: Backends, tower: Tower | None = None) -> None:
+        self._store, self._database, self._tower = backends.store, backends.database, tower
         self._pending: set[str] = set()
 
     def catch_up(self, user_id: str) -> bool:
@@ -77,10 +59,22 @@ class Histories:
         for event in events:
             key = None if event["article_id"] is None else article_key(event["article_id"])
             state.observe(event["kind"], key, event["time"], event["dwell_seconds"], event["utc_offset_minutes"] or 0)
-        self._store.write_reader(user_id, state.row(), events[-1]["received_at"])
+        row, stamp = state.row(), events[-1]["received_at"]
+        if self._store.write_reader(user_id, row, stamp) and self._tower is not None:
+            self._write_vector(self._tower, user_id, row, stamp)
         if self._database.forgotten_at(user_id) != forgotten:
             self._store.erase_readers([user_id])
             self._fold(user_id)
+
+    def _write_vector(self, tower: Tower, user_id: str, row: dict[str, Any], stamp: int) -> None:
+        (vector,) = tower.vectors([user_id], [row])
+        if vector is None:
+            return
+        try:
+            self._store.write_vector(user_id, vector, stamp)
+        except FeatureStoreError as error:
+            STORE_FAILURES.labels("vector").inc()
+            log.warning("a reader has no vector: %s", one_line(error))
 
     def sweep(self) -> int:
         """How many readers are still behind after another try for each; the first failure ends the round."""

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import json
 import logging
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Any
 
 import kserve
@@ -16,21 +16,26 @@ import torch
 from kserve.errors import InvalidInput
 from pydantic import ValidationError
 
-from newsrec.features import HOUR
+from newsrec.features import HISTORY_LENGTH, HOUR
 from serving.arms import Arm
 from serving.backends import Backends
 from serving.bundle import Bundle
 from serving.explain import Explainer, TooMuch
 from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.metrics import SLATES
-from serving.online_store import read_reader
-from serving.recommend import Decision, ServingConfig, Shelf, UnknownArticles, Visit, recommend
+from serving.precompute import BatchConfig, stored_ranking
+from serving.recommend import Decision, ServingConfig, Shelf, UnknownArticles, Visit, chosen, ranked
 from serving.refusals import one_sentence
 from serving.schema import Instances, SlateRequest
 from serving.server import NotReady
 from serving.slate_log import SlateLog
+from serving.stored_readers import OnlineReader, StoredReaders
 
 THREADS = 8
+MANY = 4
+"""A call for more readers than this is answered in a thread, so that calls for one are answered in between."""
+LOG_SECONDS = 0.05
+"""How long a request waits for what the event log alone knows of a reader; without it, what was read may come back."""
 INPUT, OUTPUT = "request", "response"
 """Names of the V2 tensors: BYTES, one JSON object an element."""
 
@@ -41,18 +46,29 @@ class Predictor(kserve.Model):
     """Answers from its ``bundle`` and the reader's features in the online store.
 
     Of a mixture each reader gets the policy of their arm. Every decision is put into ``slate_log`` before it is
-    answered; without one nothing is logged.
+    answered; without one nothing is logged. A call is answered on the event loop: one read of the online store, shared
+    by those who come together, and some products. ``nearline`` takes readers' vectors from the store where they are
+    fresh; otherwise, and for those that are not, the history tower runs in the request. With ``batch`` slates are drawn
+    from what was scored in advance, where that still serves (``serving.precompute``).
     """
 
     bundle: Bundle
     """The current one, replaced whole by ``adopt``."""
 
     def __init__(
-        self, name: str, bundle: Bundle, backends: Backends, config: ServingConfig, slate_log: SlateLog | None = None
+        self,
+        name: str,
+        bundle: Bundle,
+        backends: Backends,
+        config: ServingConfig,
+        slate_log: SlateLog | None = None,
+        nearline: bool = True,
+        batch: BatchConfig | None = None,
     ) -> None:
         super().__init__(name)
         self.bundle, self._backends = bundle, backends
         self._config, self._slate_log = config, slate_log
+        self._readers, self._batch = StoredReaders(backends.store, nearline, slates=batch is not None), batch
         self._threads, self._explainer = ThreadPoolExecutor(THREADS, "slate"), Explainer()
         self.load()
 
@@ -86,7 +102,7 @@ class Predictor(kserve.Model):
         """Make a slate for nobody by each policy, so that no first reader waits for lazy set-up; none is logged."""
         if self.ready:
             for arm in self.bundle.arms.all:
-                self._decide(self.bundle, SlateRequest(user_id="nobody"), "warm-up", self._backends.clock(), arm)
+                self._decided_alone(self.bundle, SlateRequest(user_id="nobody"), self._backends.clock(), arm)
 
     def get_input_types(self) -> list[dict]:
         return [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}]
@@ -97,10 +113,10 @@ class Predictor(kserve.Model):
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
         """V1: ``{"predictions": [...]}``; V2: the tensor ``response``. Raises InvalidInput with one sentence."""
         await self.healthy()  # KServe's gRPC route does not ask
-        bundle, v2 = self.bundle, isinstance(payload, kserve.InferRequest)
+        began, bundle, v2 = time.perf_counter_ns(), self.bundle, isinstance(payload, kserve.InferRequest)
         requests = _parse({"instances": _elements(payload)} if v2 else _json(payload))
-        answer = copy_context().run, self._answer, bundle, requests  # with the id of the request
-        answers = await asyncio.get_running_loop().run_in_executor(self._threads, *answer)
+        SLATES.stages["parse"].since(began)
+        answers = await self._answer(bundle, requests)
         return self._tensor(payload, answers, bundle.released.version) if v2 else {"predictions": answers}
 
     async def explain(self, payload: Any, headers: Any = None) -> Any:
@@ -109,7 +125,7 @@ class Predictor(kserve.Model):
         bundle, now, requests = self.bundle, self._backends.clock(), _parse(_json(payload))
 
         def decide(request: SlateRequest) -> tuple[Decision, Shelf]:
-            decision = self._decide(bundle, request, uuid.uuid4().hex, now)
+            decision = self._decided_alone(bundle, request, now)
             return decision, bundle.live.shelves[bundle.arms.of(decision.visit.user_id).shelf]
 
         try:
@@ -132,31 +148,86 @@ class Predictor(kserve.Model):
             requested_outputs=request.request_outputs,
         )
 
-    def _answer(self, bundle: Bundle, requests: list[SlateRequest]) -> list[dict[str, Any]]:
-        now = self._backends.clock()
+    async def _answer(self, bundle: Bundle, requests: list[SlateRequest]) -> list[dict[str, Any]]:
+        now, began = self._backends.clock(), time.perf_counter_ns()
+        user_ids = [self._backends.stored_id(request.user_id) for request in requests]
+        readers = await self._readers.of(user_ids)
+        asked = [
+            self._visit(bundle, request, uuid.uuid4().hex, user_id, reader, now)
+            for request, user_id, reader in zip(requests, user_ids, readers, strict=True)
+        ]
+        visits = [await self._with_all_reads(visit) if self._may_lack_reads(visit) else visit for visit in asked]
+        SLATES.stages["store"].since(began)
         try:
-            decisions = [self._decide(bundle, request, uuid.uuid4().hex, now) for request in requests]
+            if len(visits) <= MANY:
+                decisions = [self._decide(bundle, visit) for visit in visits]
+            else:
+                loop = asyncio.get_running_loop()
+                decide = [loop.run_in_executor(self._threads, self._decide, bundle, visit) for visit in visits]
+                decisions = await asyncio.gather(*decide)
         except UnknownArticles as error:
             raise InvalidInput(str(error)) from None
+        began = time.perf_counter_ns()
         logged = [decision.event() for decision in decisions if decision.slate]  # an empty slate decides nothing
         if self._slate_log is not None and logged:
             self._slate_log.put(logged)
+        SLATES.stages["log"].since(began)
         SLATES.answered(decisions)
         return [decision.answer() for decision in decisions]
 
-    def _decide(
-        self, bundle: Bundle, request: SlateRequest, request_id: str, now: int, arm: Arm | None = None
-    ) -> Decision:
+    def _visit(
+        self, bundle: Bundle, request: SlateRequest, request_id: str, user_id: str, reader: OnlineReader, now: int
+    ) -> Visit:
+        arm, (features, degraded, vector, slate) = bundle.arms.of(user_id), reader
+        names = arm.experiment, arm.name
+        return Visit(request, request_id, user_id, features, degraded, now, (), *names, vector, slate)
+
+    def _decide(self, bundle: Bundle, visit: Visit, arm: Arm | None = None) -> Decision:
         """By ``arm``, else by the reader's own."""
+        began, seed = time.perf_counter_ns(), visit.request.seed
+        arm = arm or bundle.arms.of(visit.user_id)
+        if seed is None:
+            seed = int.from_bytes(hashlib.blake2b(visit.request_id.encode(), digest_size=7).digest())
+        shelf, artifact, config = bundle.live.shelves[arm.shelf], arm.artifact, self._config
+        found = stored_ranking(visit, shelf, artifact, config, self._batch) if self._batch else None
+        rows, scores = found or ranked(visit, shelf, artifact, config)
+        began = SLATES.stages["score"].since(began)
+        decision = chosen(visit, rows, scores, shelf, artifact, config, torch.Generator().manual_seed(seed))
+        SLATES.stages["draw"].since(began)
+        return decision
+
+    def _decided_alone(self, bundle: Bundle, request: SlateRequest, now: int, arm: Arm | None = None) -> Decision:
+        """A decision outside the event loop, which waits for all that is read."""
         user_id = self._backends.stored_id(request.user_id)
-        arm = arm or bundle.arms.of(user_id)
-        reader = read_reader(self._backends.store, user_id)
-        seed = int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=7).digest())
-        generator = torch.Generator().manual_seed(seed if request.seed is None else request.seed)
-        visit = Visit(request, request_id, user_id, reader.features, reader.degraded, now)
-        since = visit.time - int(self._config.shelf_life_hours * HOUR)
-        visit = visit._replace(read=self._read_since(user_id, since), experiment=arm.experiment, arm=arm.name)
-        return recommend(visit, bundle.live.shelves[arm.shelf], arm.artifact, self._config, generator)
+        (reader,) = self._readers.read([user_id])
+        visit = self._visit(bundle, request, uuid.uuid4().hex, user_id, reader, now)
+        if self._may_lack_reads(visit):
+            visit = visit._replace(read=self._read_since(user_id, self._oldest(visit)))
+        return self._decide(bundle, visit, arm)
+
+    def _oldest(self, visit: Visit) -> int:
+        """The moment of the oldest article that may be shown."""
+        return visit.time - int(self._config.shelf_life_hours * HOUR)
+
+    def _may_lack_reads(self, visit: Visit) -> bool:
+        """Whether an article that may be shown can have been read without standing in the packed history.
+
+        The history keeps the latest reads, to the second: full of reads that are all so new that one before them may be
+        of such an article, too.
+        """
+        features = visit.features
+        full = features.length[0] == HISTORY_LENGTH
+        return visit.degraded or bool(full and (int(features.time[0, 0]) + 1) * 1_000_000 > self._oldest(visit))
+
+    async def _with_all_reads(self, visit: Visit) -> Visit:
+        """``visit`` with what the event log knows to be read, as far as it says so in its time."""
+        loop = asyncio.get_running_loop()
+        asked = loop.run_in_executor(self._threads, self._read_since, visit.user_id, self._oldest(visit))
+        try:
+            return visit._replace(read=await asyncio.wait_for(asked, LOG_SECONDS))
+        except TimeoutError:
+            log.warning("only the latest reads are left out, the event log takes too long")
+            return visit
 
     def _read_since(self, user_id: str, time: int) -> tuple[str, ...]:
         """What the event log knows to be read; nothing where it does not answer, the packed history bars the latest."""

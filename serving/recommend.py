@@ -6,15 +6,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from feature_repo.store import ReaderVector
+from feature_repo.store import ReaderSlate, ReaderVector
 from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue
+from newsrec.encoders.forms import Forms
 from newsrec.features import HOUR, POPULARITY_FEATURES, popularity
 from newsrec.slate import SlateConfig, draw_one
 from newsrec.transitions import Readers
 from serving import scoring
+from serving.retrieval import RetrievalConfig
 from serving.schema import MAX_CANDIDATES, SlateRequest
-from serving.shelf import Shelf
+from serving.shelf import Shelf, is_formed
 
 SESSION = HOUR // 2
 _LOG_CLICKS_DAY = POPULARITY_FEATURES.index("log_clicks_day")
@@ -32,6 +34,7 @@ class ServingConfig:
     """Epsilon-greedy by default: unlike Plackett-Luce it means the same whatever the scale of a policy's scores."""
     shelf_life_hours: float = 72.0
     """An article older than this is expired and never shown."""
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
 
     def __post_init__(self) -> None:
         if not self.shelf_life_hours > 0:
@@ -59,6 +62,8 @@ class Visit(NamedTuple):
     """The reader's in ``experiment``."""
     vector: ReaderVector | None = None
     """What stands in the store beside ``features``, made of them by whichever policy."""
+    slate: ReaderSlate | None = None
+    """What was scored in advance, by whichever policy."""
 
     @property
     def time(self) -> int:
@@ -128,16 +133,57 @@ def recommend(
     A reader of whom nothing is known is ranked by the same policy from an empty history, so what is in demand and
     fresh decides.
     """
-    rows = shortlist(visit, shelf, config)
-    scores = scoring.scores(visit, rows, shelf, artifact)  # [C]
-    chosen, propensity = draw_one(scores, visit.request.k, config.slate, generator)  # [K] each
+    rows, scores = ranked(visit, shelf, artifact, config)
+    return chosen(visit, rows, scores, shelf, artifact, config, generator)
+
+
+def ranked(visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Catalogue rows of the candidates and their scores, [C] each. Raises UnknownArticles."""
+    read = scoring.read_rows(visit.features, shelf)
+    forms = scoring.forms_of(visit, shelf, artifact, read) if is_formed(artifact.policy) else None
+    rows = None if forms is None else retrieved(visit, shelf, artifact, config, read, forms)
+    if rows is None:
+        rows = shortlist(visit, shelf, config, read)
+    return rows, scoring.scores(visit, rows, shelf, artifact, forms)
+
+
+def retrieved(
+    visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig, read: np.ndarray, forms: Forms
+) -> np.ndarray | None:
+    """The ``shortlist`` that the policy itself chooses from all live articles; None where it is not asked to.
+
+    It is not where the request names candidates, and where no more are live than a shortlist holds.
+    """
+    finder, request, now = shelf.finder, visit.request, visit.time
+    oldest = now - int(config.shelf_life_hours * HOUR)
+    if request.candidates is not None or finder is None or finder.policy is not artifact.policy:
+        return None
+    size = max(finder.config.size, request.k)
+    if finder.live(now, oldest) <= size:
+        return None
+    barred = np.concatenate([read, shelf.catalogue.rows([*request.exclude, *visit.read])])
+    return finder.find(forms, visit.features, now, oldest, max(now, visit.now), barred, size)
+
+
+def chosen(
+    visit: Visit,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    shelf: Shelf,
+    artifact: Artifact,
+    config: ServingConfig,
+    generator: torch.Generator,
+) -> Decision:
+    """The slate that is drawn from what was ``ranked``."""
+    drawn = draw_one(scores, visit.request.k, config.slate, generator)  # [K]
     ids = shelf.catalogue.ids
     candidates = [ids[row] for row in rows.tolist()]
-    slate = [candidates[place] for place in chosen.tolist()]
-    return Decision(visit, artifact, shelf.version, candidates, slate, scores[chosen].tolist(), propensity.tolist())
+    slate = [candidates[place] for place in drawn.chosen.tolist()]
+    propensities = drawn.propensity.tolist()
+    return Decision(visit, artifact, shelf.version, candidates, slate, scores[drawn.chosen].tolist(), propensities)
 
 
-def shortlist(visit: Visit, shelf: Shelf, config: ServingConfig) -> np.ndarray:
+def shortlist(visit: Visit, shelf: Shelf, config: ServingConfig, read: np.ndarray | None = None) -> np.ndarray:
     """Catalogue rows of the candidates, at most MAX_CANDIDATES. [C] int64
 
     They are published and not expired at the visit's time, not read and not excluded; an article that is withdrawn by
@@ -152,9 +198,11 @@ def shortlist(visit: Visit, shelf: Shelf, config: ServingConfig) -> np.ndarray:
     else:
         rows = _named(request.candidates, catalogue)
         rows = rows[(catalogue.published_at[rows] <= now) & (catalogue.published_at[rows] > oldest)]
-    read = catalogue.rows_of_keys(visit.features.key[0, : visit.features.length[0]])
-    barred = np.concatenate([read, catalogue.rows([*request.exclude, *visit.read])])
-    rows = rows[(catalogue.hidden_at[rows] > max(now, visit.now)) & ~np.isin(rows, barred)]
+    barred = np.zeros(len(catalogue.ids), np.bool_)
+    barred[scoring.read_rows(visit.features, shelf) if read is None else read] = True
+    if request.exclude or visit.read:
+        barred[catalogue.rows([*request.exclude, *visit.read])] = True
+    rows = rows[(catalogue.hidden_at[rows] > max(now, visit.now)) & ~barred[rows]]
     if len(rows) <= MAX_CANDIDATES:
         return rows
     newest, others = rows[: MAX_CANDIDATES // 2], rows[MAX_CANDIDATES // 2 :]

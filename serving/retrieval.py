@@ -89,7 +89,7 @@ class Finder:
         self._by_key = np.argsort(keys, kind="stable")
         self._keys = keys[self._by_key]
         self._index = None
-        if self.width and self._live(moment, oldest) > self.config.exact:
+        if self.width and self.live(moment, oldest) > self.config.exact:
             self._index = self._indexed(before, changed, oldest)
             self._wanted = self._known[:, self.width :].contiguous()  # [N, D], a tenth of what is known
 
@@ -98,7 +98,8 @@ class Finder:
         """Numbers in an article's vector; 0 for a policy that knows demand alone."""
         return self.vectors.shape[1]
 
-    def _live(self, now: int, oldest: int) -> int:
+    def live(self, now: int, oldest: int) -> int:
+        """How many articles were published after ``oldest`` and by ``now``."""
         start, end = self._slice(now, oldest)
         return end - start
 
@@ -108,9 +109,9 @@ class Finder:
         return int(start), int(end)
 
     def find(
-        self, forms: Forms, features: Readers, now: int, oldest: int, unhidden: int, barred: np.ndarray
+        self, forms: Forms, features: Readers, now: int, oldest: int, unhidden: int, barred: np.ndarray, size: int
     ) -> np.ndarray:
-        """Catalogue rows of the shortlist, the newest first. [C] int64
+        """Catalogue rows of a shortlist of up to ``size``, the newest first. [C] int64
 
         ``forms`` are the policy's for one request, ``features`` the reader's. Published after ``oldest`` and by
         ``now``, not withdrawn by ``unhidden`` (microseconds), none of the rows ``barred``.
@@ -125,10 +126,10 @@ class Finder:
         if approximate:
             assert isinstance(places, np.ndarray)
             scores[np.isin(places, self._gone(barred, unhidden))] = -np.inf
-            return self._rows[places[_best(scores, self.config.size)]]
+            return self._rows[places[_best(scores, size)]]
         gone = self._gone(barred, unhidden) - start
         scores[gone[(gone >= 0) & (gone < len(scores))]] = -np.inf
-        return self._rows[start + _best(scores, self.config.size)]
+        return self._rows[start + _best(scores, size)]
 
     def _gone(self, barred: np.ndarray, unhidden: int) -> np.ndarray:
         """The places of ``barred`` rows, of which 0 is no article, and of what is withdrawn by ``unhidden``."""
@@ -214,7 +215,8 @@ def _vectors(policy: Any, catalogue: Catalogue, before: Finder | None) -> tuple[
         changed = np.concatenate([np.flatnonzero(~same), np.arange(known, len(content))])
     if not hasattr(policy, "article"):
         return torch.zeros(len(content), 0), changed
-    width = policy.article.content.out_features
+    with torch.inference_mode():
+        width = policy.article(torch.zeros(1, dtype=torch.int64), torch.from_numpy(content[:1])).shape[1]
     vectors = torch.empty(len(content), width)
     if known:
         assert before is not None

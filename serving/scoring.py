@@ -1,8 +1,9 @@
 """Scores of a reader's candidates from what is there already: article vectors of the shelf, the reader's vector.
 
-Every policy's score is a function of few linear forms (``newsrec.encoders.forms``): what depends on the reader and the
+Most policies' scores are functions of few linear forms (``newsrec.encoders.forms``): what depends on the reader and the
 request is computed once a request, what depends on an article alone once an article. Nothing here looks at a network's
-inside, and ``Policy.scores`` on the same features gives the same numbers up to rounding.
+inside, and ``Policy.scores`` on the same features gives the same numbers up to rounding. A policy without forms scores
+in full.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,11 @@ from torch import Tensor
 from feature_repo.store import ReaderVector
 from newsrec import transitions
 from newsrec.artifact import Artifact
-from newsrec.encoders.article import FRESHNESS_HALF_LIFE_HOURS, MOST_SHOWN
-from newsrec.encoders.scorer import HistoryScorer
+from newsrec.encoders.article import FRESHNESS_HALF_LIFE_HOURS, MOST_SHOWN, ArticleEncoder
+from newsrec.encoders.forms import Forms
 from newsrec.features import HOUR, popularity
 from newsrec.transitions import Readers
-from serving.shelf import Shelf
+from serving.shelf import Shelf, is_formed
 
 if TYPE_CHECKING:
     from serving.recommend import Visit
@@ -28,25 +29,31 @@ _NOW = np.zeros(1, np.int64)
 
 
 def has_tower(policy: Any) -> bool:
-    """Whether a reader's history goes through a network, so that its outcome is worth being stored."""
-    return isinstance(policy, HistoryScorer)
+    """Whether the policy makes a vector of few numbers of a reader's history, which is worth being stored."""
+    return is_formed(policy) and isinstance(getattr(policy, "article", None), ArticleEncoder)
 
 
-def made_by(stored: ReaderVector | None, features: Readers, shelf: Shelf, artifact: Artifact) -> np.ndarray | None:
-    """[1, W]: the vector of ``stored`` where it is what this policy would make of the very same reads, else None."""
+def made_by(stored: ReaderVector | None, read: np.ndarray, shelf: Shelf, artifact: Artifact) -> np.ndarray | None:
+    """[1, W]: the vector of ``stored`` where it is what this policy would make of the very same reads, else None.
+
+    ``read`` are the ``read_rows`` of the row beside which it is stored.
+    """
     if stored is None or stored.policy_version != artifact.version.encode():
         return None
-    if stored.content != fingerprints(features, shelf)[0]:
+    if stored.content != shelf.fingerprints[read].sum():
         return None
     return np.frombuffer(stored.vector, "<f4")[None].copy()  # torch warns of what it could not write to
 
 
+def read_rows(features: Readers, shelf: Shelf) -> np.ndarray:
+    """[H] int64: catalogue rows of the one reader's history, 0 for what the shelf does not know."""
+    return shelf.catalogue.rows_of_keys(features.key[0, : features.length[0]])
+
+
 def fingerprints(readers: Readers, shelf: Shelf) -> np.ndarray:
     """[B] int64: one number for the contents of all articles in each history, as the shelf has them."""
-    width = int(readers.length.max(initial=0))
-    mask = np.arange(width) < readers.length[:, None]  # [B, H]
-    rows = np.where(mask, shelf.catalogue.rows_of_keys(readers.key[:, :width]), 0)  # [B, H]
-    return shelf.fingerprints[rows].sum(1)  # row 0 counts 0
+    histories = (shelf.catalogue.rows_of_keys(key[:n]) for key, n in zip(readers.key, readers.length, strict=True))
+    return np.array([shelf.fingerprints[rows].sum() for rows in histories], np.int64)
 
 
 def reader_vectors(readers: Readers, shelf: Shelf, artifact: Artifact) -> np.ndarray:
@@ -65,16 +72,33 @@ def stored_vectors(readers: Readers, shelf: Shelf, artifact: Artifact) -> list[R
     return [ReaderVector(vector.astype("<f4").tobytes(), version, content) for vector, content in columns]
 
 
-def scores(visit: "Visit", rows: np.ndarray, shelf: Shelf, artifact: Artifact) -> np.ndarray:
-    """[C] float32: the policy's scores of the articles in ``rows`` [C] for the reader and at the time of ``visit``."""
-    features, time, policy = visit.features, visit.time, artifact.policy
-    vector = made_by(visit.vector, features, shelf, artifact)
+def forms_of(visit: "Visit", shelf: Shelf, artifact: Artifact, read: np.ndarray | None = None) -> Forms:
+    """What the policy asks of every article for the reader and at the time of ``visit``.
+
+    ``read`` are the reader's ``read_rows``, where they are known already.
+    """
+    features = visit.features
+    vector = made_by(visit.vector, read_rows(features, shelf) if read is None else read, shelf, artifact)
     if vector is None:
         vector = reader_vectors(features, shelf, artifact)
-    offset = np.array([visit.request.context.utc_offset_minutes])
-    context = transitions.context(features, np.array([time]), offset, artifact.use_time)
+    offset = visit.request.context.utc_offset_minutes
+    context = transitions.context_of_one(features, visit.time, offset, artifact.use_time)
     with torch.inference_mode():
-        forms = policy.forms(torch.from_numpy(vector), torch.from_numpy(context))
+        return artifact.policy.forms(torch.from_numpy(vector), torch.from_numpy(context))
+
+
+def scores(
+    visit: "Visit", rows: np.ndarray, shelf: Shelf, artifact: Artifact, forms: Forms | None = None
+) -> np.ndarray:
+    """[C] float32: the policy's scores of the articles in ``rows`` [C] for the reader and at the time of ``visit``.
+
+    ``forms`` are ``forms_of`` the visit, where they are known already.
+    """
+    if not is_formed(artifact.policy):
+        return _by_policy(visit, rows, shelf, artifact)
+    features, time, policy = visit.features, visit.time, artifact.policy
+    forms = forms_of(visit, shelf, artifact) if forms is None else forms
+    with torch.inference_mode():
         article, demand, shown, level = (form[0].numpy() for form in forms)  # [W, F], [D, F], [F], [F]
         values = demand_numbers(rows, time, shelf, artifact.use_time) @ demand + level  # [C, F]
         values += shelf.vectors(artifact, rows) @ article
@@ -84,6 +108,17 @@ def scores(visit: "Visit", rows: np.ndarray, shelf: Shelf, artifact: Artifact) -
             content = torch.from_numpy(shelf.catalogue.content[rows])
             found = policy.reranked(found[None], content[None])[0]
         return found.numpy()
+
+
+def _by_policy(visit: "Visit", rows: np.ndarray, shelf: Shelf, artifact: Artifact) -> np.ndarray:
+    """[C] float32: ``scores`` from the tensors that training sees, for a policy that has no forms."""
+    features, now = visit.features, np.array([visit.time])
+    offset, use_time = np.array([visit.request.context.utc_offset_minutes]), artifact.use_time
+    state = transitions.state(features, now, offset, shelf.catalogue, use_time)
+    counts, as_of = shelf.counts[rows][None], shelf.as_of[rows][None]
+    candidates = transitions.candidates(rows[None], features, counts, as_of, now, shelf.catalogue, use_time)
+    with torch.inference_mode():
+        return artifact.policy.scores(state, candidates)[0].numpy()
 
 
 def demand_numbers(rows: np.ndarray, time: int, shelf: Shelf, use_time: bool) -> np.ndarray:

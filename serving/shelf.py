@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,11 @@ from serving.retrieval import Finder, RetrievalConfig
 
 _BASE = 0x9E3779B97F4A7C15
 """An odd number without a pattern, whose powers weigh the numbers of a content vector."""
+
+
+def is_formed(policy: Any) -> bool:
+    """Whether the policy's scores are made of linear forms (``newsrec.encoders.forms.Formed``)."""
+    return hasattr(policy, "forms")
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,12 @@ class Shelf:
             return artifact.policy.article(torch.from_numpy(index), torch.from_numpy(content)).numpy()
 
     def seen_by(self, artifact: Artifact, moment: int, oldest: int, config: RetrievalConfig) -> "Shelf":
-        """This shelf in the eyes of the policy of ``artifact``; what has not changed since ``finder`` is kept."""
+        """This shelf in the eyes of the policy of ``artifact``; what has not changed since ``finder`` is kept.
+
+        A policy without forms sees nothing beforehand.
+        """
+        if not is_formed(artifact.policy):
+            return self
         finder = Finder(artifact.policy, self, moment, oldest, artifact.use_time, config, self.finder)
         seen = copy.copy(self)  # with all look-ups that are built
         object.__setattr__(seen, "finder", finder)

@@ -14,10 +14,10 @@ from newsrec.registry import REGISTRY
 from newsrec.slate import SlateConfig
 from newsrec.transitions import Readers
 from serving.explain import MAX_WAITING, MOST_READS, Explainer, TooMuch, explanation
-from serving.online_store import unknown_reader
 from serving.recommend import Decision, ServingConfig, Shelf, Visit, recommend
 from serving.refusals import Busy
 from serving.schema import SlateRequest
+from serving.stored_readers import unknown_reader
 from tests.serving.conftest import Process, Site
 from tests.serving.test_predictor import V1, ask
 from tests.serving.test_recommend import CATALOGUE, NOW, reader, shelf

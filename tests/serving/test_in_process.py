@@ -119,7 +119,7 @@ def test_without_the_store_a_reader_is_served_as_unknown_and_the_answer_says_so(
     assert (len(answer["slate"]), answer["cold"], answer["degraded"]) == (5, True, True)
     logged = both.backends.database.export().recommendations
     assert logged["request_id"].to_pylist() == [answer["request_id"]]
-    assert "degraded" not in both.ask(user_id=READER, k=5)
+    wait_for(lambda: "degraded" not in both.ask(user_id=READER, k=5))
 
 
 def test_feedback_without_the_store_is_kept_and_catches_up_by_itself(both: Both) -> None:

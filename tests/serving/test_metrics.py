@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from newsrec.transitions import Readers
 from serving import metrics
 from serving.metrics import Slates
-from serving.online_store import unknown_reader
 from serving.recommend import Decision, Visit
 from serving.schema import SlateRequest
+from serving.stored_readers import unknown_reader
 from tests.serving.test_recommend import NOW, POPULARITY, reader
 
 COLD = unknown_reader()

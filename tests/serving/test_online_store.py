@@ -8,12 +8,19 @@ from typing import Any, TypeVar
 
 import pytest
 
-from feature_repo.store import Store, open_store
+from feature_repo.store import FeatureStoreError, Store, open_store
+from newsrec import artifact
 from newsrec.event_log import EventDatabase
 from newsrec.features import HOUR, READER_FEATURES, ReaderState, article_key, unpack_history
 from newsrec.snapshots import reader_snapshots
+from newsrec.transitions import Readers
 from serving.backends import Backends
-from serving.online_store import Histories, read_reader
+from serving.bundle import make_bundle
+from serving.online_store import Histories
+from serving.recommend import ServingConfig
+from serving.scoring import made_by, read_rows, stored_vectors
+from serving.stored_readers import StoredReaders
+from serving.tower import Tower
 from tests.event_rows import event, recommendation
 from tests.serving.conftest import Site, clock
 
@@ -113,7 +120,7 @@ def test_a_store_that_is_down_costs_no_feedback_and_catches_up(
     try:
         database.append_feedback([event("1", "r", "ann", article_id="a20")], site.now + 1)
         assert not in_a_thread(lambda: histories.catch_up("ann"))
-        served = in_a_thread(lambda: read_reader(store, "ann"))
+        (served,) = in_a_thread(lambda: StoredReaders(store).read(["ann"]))
         assert served.degraded
         assert served.features.length.tolist() == [0]
         assert in_a_thread(histories.sweep) == 1
@@ -122,4 +129,42 @@ def test_a_store_that_is_down_costs_no_feedback_and_catches_up(
     assert in_a_thread(lambda: reads(store, "ann")) == 3
     assert in_a_thread(histories.sweep) == 0
     assert in_a_thread(lambda: reads(store, "ann")) == 4
-    assert not in_a_thread(lambda: read_reader(store, "ann")).degraded
+    assert not in_a_thread(lambda: StoredReaders(store).read(["ann"]))[0].degraded
+
+
+def test_with_a_tower_a_row_has_the_vector_that_a_request_would_compute(
+    store: Store, database: EventDatabase, site: Site
+) -> None:
+    """Of the row as it is stored, read together with it; of the next row there is another one."""
+    backends = Backends(store, database, None, clock)
+    bundle = make_bundle(artifact.load(site.folder / "artifact"), backends, ServingConfig())
+    histories = Histories(backends, Tower(bundle))
+    shelf, by = bundle.live.shelves[0], bundle.arms.all[0].artifact
+    database.append_recommendations([shown("r", "kim", time=site.now)], site.now)
+    vectors = []
+    for number in (1, 2):
+        database.append_feedback([event(f"{number}", "r", "kim", article_id=f"a{number:02}")], site.now + number)
+        assert histories.catch_up("kim")
+        ((row, vector),) = store.readers_and_vectors(["kim"])
+        features = Readers.from_row(row)
+        assert [vector] == stored_vectors(features, shelf, by)
+        assert vector is not None
+        assert made_by(vector, read_rows(features, shelf), shelf, by) is not None
+        vectors.append(vector.vector)
+    assert vectors[0] != vectors[1]
+
+
+def test_a_vector_that_the_store_does_not_take_holds_no_history_up(
+    store: Store, database: EventDatabase, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise FeatureStoreError("full")
+
+    backends = Backends(store, database, None, clock)
+    tower = Tower(make_bundle(artifact.load(site.folder / "artifact"), backends, ServingConfig()))
+    monkeypatch.setattr(store, "write_vector", refuse)
+    database.append_recommendations([shown("r", "kim", time=site.now)], site.now)
+    database.append_feedback([event("1", "r", "kim", article_id="a01")], site.now + 1)
+    assert Histories(backends, tower).catch_up("kim")
+    ((row, vector),) = store.readers_and_vectors(["kim"])
+    assert (row["reads"], vector) == (1, None)

@@ -14,9 +14,9 @@ from newsrec.registry import REGISTRY
 from newsrec.slate import SlateConfig
 from newsrec.transitions import Readers
 from serving.live_articles import without_counts
-from serving.online_store import unknown_reader
 from serving.recommend import Decision, ServingConfig, Shelf, UnknownArticles, Visit, recommend, shortlist
 from serving.schema import SlateRequest
+from serving.stored_readers import unknown_reader
 from tests.serving import small_log
 
 NOW = 1_700_000_000_000_000

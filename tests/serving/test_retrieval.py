@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 from newsrec import catalogue as catalogues
 from newsrec import events, transitions
+from newsrec.artifact import Artifact, create
 from newsrec.catalogue import Catalogue
 from newsrec.features import EMBEDDING_DIM, HOUR, ReaderState, article_key
 from newsrec.registry import REGISTRY
+from newsrec.slate import SlateConfig
 from newsrec.transitions import Readers
 from serving.approximate import VectorIndex
 from serving.live_articles import without_counts
-from serving.recommend import Shelf
+from serving.recommend import ServingConfig, Shelf, Visit, recommend
 from serving.retrieval import Finder, RetrievalConfig
+from serving.schema import SlateRequest
 
 NOW = 1_700_000_000_000_000
 SHELF_LIFE = 72 * HOUR
@@ -97,7 +100,7 @@ def found_by(finder: Finder, known: Readers, asked: Asked) -> np.ndarray:
     with torch.inference_mode():
         forms = finder.policy.forms(finder.policy.reader(told), told.context)
     oldest = asked.now - SHELF_LIFE
-    return finder.find(forms, known, asked.now, oldest, max(asked.now, NOW), asked.barred)
+    return finder.find(forms, known, asked.now, oldest, max(asked.now, NOW), asked.barred, finder.config.size)
 
 
 def make(on: Shelf, name: str, use_time: bool = True, before: Finder | None = None, **config: int) -> Finder:
@@ -221,3 +224,28 @@ def test_an_index_forgets_adds_and_moves() -> None:
 def test_refuses_sizes_that_cannot_be(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected"):
         RetrievalConfig(**options)
+
+
+def test_a_slate_from_more_articles_than_a_shortlist_holds() -> None:
+    """Greedy slates of the whole catalogue, whatever was read, excluded or withdrawn: those of the full ranking."""
+    on, size = shelf(5, 400, trained=20), 40
+    by = create("transformer", policy("transformer"), on.catalogue)
+    seen = on.seen_by(by, NOW, NOW - SHELF_LIFE, RetrievalConfig(size=size))
+    config = ServingConfig(SlateConfig("greedy"), 72.0)
+    for seed in range(10):
+        known, excluded = reader(seed, 400), [f"a{i}" for i in range(seed, 400, 7)]
+        visit = Visit(SlateRequest(user_id="u", exclude=excluded), "r", "u", known, False, NOW, read=("a1", "a2"))
+        found, whole = (
+            recommend(visit, which, by, config, torch.Generator()) for which in (seen, on)
+        )  # without a finder all are scored
+        assert len(found.candidates) == size
+        assert found.slate == whole.slate
+        np.testing.assert_allclose(found.scores, whole.scores, rtol=1e-5)
+        assert not {"a1", "a2", *excluded} & set(found.candidates)
+    named = visit._replace(request=SlateRequest(user_id="u", candidates=[f"a{i}" for i in range(100)]))
+    assert recommend(named, seen, by, config, torch.Generator()).candidates == whole_of(named, on, by, config)
+
+
+def whole_of(visit: Visit, on: Shelf, by: Artifact, config: ServingConfig) -> list[str]:
+    """The candidates where no finder is asked."""
+    return recommend(visit, on, by, config, torch.Generator()).candidates

@@ -20,17 +20,19 @@ from newsrec.registry import REGISTRY
 from newsrec.transitions import Readers
 from serving import scoring
 from serving.live_articles import without_counts
-from serving.online_store import unknown_reader
 from serving.recommend import ServingConfig, Visit, recommend
 from serving.retrieval import RetrievalConfig
 from serving.schema import SlateRequest
 from serving.shelf import Shelf
+from serving.stored_readers import unknown_reader
 from tests.serving import small_log
 
 NOW = 1_700_000_000_000_000
 ARTICLES = small_log.articles(NOW)
 IDS = ARTICLES["article_id"].to_pylist()
-TOWERS = [name for name in REGISTRY if name not in ("popularity", "matrix_factorization")]
+IN_FULL = ("popularity", "ease", "als", "bpr", "lightgcn")
+"""Make no vector of a reader, or one as long as the catalogue."""
+TOWERS = [name for name in REGISTRY if name not in IN_FULL]
 every_policy = pytest.mark.parametrize("name", REGISTRY)
 every_tower = pytest.mark.parametrize("name", TOWERS)
 
@@ -81,6 +83,10 @@ def by_policy(who: Visit, rows: np.ndarray, on: Shelf, by: Artifact) -> np.ndarr
         return by.policy.scores(state, candidates)[0].numpy()
 
 
+def made_by(stored: ReaderVector, features: Readers, on: Shelf, by: Artifact) -> np.ndarray | None:
+    return scoring.made_by(stored, scoring.read_rows(features, on), on, by)
+
+
 @every_policy
 @pytest.mark.parametrize("use_time", [True, False], ids=["time", "no time"])
 @pytest.mark.parametrize("reads", [0, 3, HISTORY_LENGTH])
@@ -102,7 +108,7 @@ def test_a_stored_vector_and_the_head_are_the_full_computation(name: str) -> Non
     assert scoring.has_tower(by.policy)
     (stored,) = scoring.stored_vectors(features, on, by)
     online, nearline = visit(features), visit(features, stored)
-    assert scoring.made_by(stored, features, on, by) is not None
+    assert made_by(stored, features, on, by) is not None
     rows = np.arange(1, len(IDS) + 1)
     assert np.array_equal(scoring.scores(nearline, rows, on, by), scoring.scores(online, rows, on, by))
     decisions = [
@@ -122,7 +128,7 @@ def test_of_many_readers_each_has_their_own_vector() -> None:
 
 
 def test_without_a_tower_nothing_is_stored() -> None:
-    assert [scoring.has_tower(artifact(name).policy) for name in ("popularity", "matrix_factorization")] == [False] * 2
+    assert not any(scoring.has_tower(artifact(name).policy) for name in IN_FULL if name in REGISTRY)
 
 
 def test_a_vector_of_another_release_or_of_other_contents_is_not_used() -> None:
@@ -142,9 +148,9 @@ def test_a_vector_of_another_release_or_of_other_contents_is_not_used() -> None:
         changed[place]["embedding"] = [0.25] * 64
     catalogue = on.catalogue.updated(ARTICLES.from_pylist(changed, ARTICLES.schema))
     corrected = Shelf(catalogue, on.counts, on.as_of).warmed()
-    assert scoring.made_by(wrong._replace(policy_version=other.version.encode()), features, on, by) is None
-    assert scoring.made_by(wrong, features, corrected, by) is None
-    assert scoring.made_by(wrong, features, on, by) is not None
+    assert made_by(wrong._replace(policy_version=other.version.encode()), features, on, by) is None
+    assert made_by(wrong, features, corrected, by) is None
+    assert made_by(wrong, features, on, by) is not None
     newer = visit(features, wrong)
     found = scoring.scores(newer, rows, corrected, by)
     assert np.array_equal(found, scoring.scores(visit(features), rows, corrected, by))
@@ -159,8 +165,8 @@ def test_an_article_that_becomes_known_makes_a_vector_old() -> None:
     keep = np.flatnonzero(np.array(IDS) != "a10")
     fewer = without_counts(catalogues.from_articles(ARTICLES.take(keep))).warmed()
     (stored,) = scoring.stored_vectors(features, fewer, by)
-    assert scoring.made_by(stored, features, on, by) is None
-    assert scoring.made_by(stored, features, fewer, by) is not None
+    assert made_by(stored, features, on, by) is None
+    assert made_by(stored, features, fewer, by) is not None
 
 
 @settings(max_examples=60, deadline=None)
@@ -190,3 +196,24 @@ def test_one_row_alone_is_read_as_among_many(reads: int, shown: int, seed: int, 
     for alone, among in zip(Readers.from_row(row), Readers.from_rows([row]), strict=True):
         assert np.array_equal(alone, among)
         assert alone.dtype == among.dtype
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    numbers=st.tuples(*[st.integers(0, 2**28 - 1)] * 3),
+    day=st.integers(18_000, 21_000),
+    seen=st.none() | st.integers(0, NOW),
+    gap=st.floats(0, 5_000, width=32),
+    offset=st.integers(-1440, 1440),
+    use_time=st.booleans(),
+)
+def test_the_context_of_one_request_is_that_of_training(
+    numbers: tuple[int, int, int], day: int, seen: int | None, gap: float, offset: int, use_time: bool
+) -> None:
+    reads, sessions, active = numbers
+    row = {"history": None, "shown": None, "reads": reads, "sessions": sessions, "active_days": active}
+    features = Readers.from_row(row | {"last_day": day, "last_seen": seen, "gap_hours": gap})
+    expected = transitions.context(features, np.array([NOW]), np.array([offset]), use_time)
+    found = transitions.context_of_one(features, NOW, offset, use_time)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(found, expected, rtol=3e-7, atol=1e-7)
