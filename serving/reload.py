@@ -62,7 +62,7 @@ class Follower(threading.Thread):
     ) -> None:
         super().__init__(name="follower", daemon=True)
         self._model, self._database, self._store, self._make, self._root = model, database, store, make, root
-        self._refused, self._again_at = "", 0.0
+        self._refused, self._again_at, self._blind = "", 0.0, False
         self._stopped = threading.Event()
         RELEASE.labels(model.bundle.released.version).set(1)
 
@@ -70,8 +70,11 @@ class Follower(threading.Thread):
         """Take what is new; what cannot be had now is logged, counted and tried again later."""
         try:
             self._follow_switch()
+            self._blind = False
         except EVENT_LOG_FAILURES as error:
-            log.warning("the kill switch was not read: %s", one_line(error))
+            if not self._blind:
+                log.warning("whether the experiment is stopped cannot be read, it stays as it is: %s", one_line(error))
+            self._blind = True
         if self._root is not None:
             self._follow_release(self._root)
 

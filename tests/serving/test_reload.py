@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from prometheus_client import REGISTRY as METRICS
 
 from feature_repo.store import open_store
-from newsrec import artifact, mixture, releases
+from newsrec import artifact, mixture, releases, stopped_experiments
 from newsrec.event_log import EventDatabase
 from serving import reload as module
 from serving.backends import Backends
@@ -285,6 +286,35 @@ def test_a_stopped_experiment_gives_everybody_the_incumbent_and_can_be_resumed(
     follower.look()
     assert served_versions(ask(server, READERS)) == running
     assert METRICS.get_sample_value("newsrec_experiment_stopped", {"experiment": EXPERIMENT}) == 0
+
+
+def test_a_stopped_experiment_stays_so_while_the_switch_cannot_be_read(
+    server: Predictor,
+    follower: Follower,
+    root: Path,
+    other: Path,
+    site: Site,
+    backends: Backends,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publish(root, mixed(site, other, tmp_path / "mix"))
+    stopped_experiments.stop(backends.database.engine, EXPERIMENT, clock())
+    follower.look()  # stopped from its first request on
+    with backends.database.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE settings RENAME TO away"))
+    caplog.clear()
+    for _ in range(3):
+        follower.look()
+    assert [record.getMessage() for record in caplog.records] == [
+        "whether the experiment is stopped cannot be read, it stays as it is: no such table: settings"
+    ]
+    assert server.bundle.arms.stopped
+    with backends.database.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE away RENAME TO settings"))
+    assert stopped_experiments.resume(backends.database.engine, EXPERIMENT)
+    follower.look()
+    assert not server.bundle.arms.stopped
 
 
 def test_the_switch_says_what_it_did_or_why_not(
