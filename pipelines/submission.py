@@ -14,6 +14,7 @@ from newsrec import config
 from newsrec.config import InvalidConfig
 from newsrec.evaluation.abtest.config import ExperimentConfig
 from newsrec.evaluation.gate import GateConfig
+from newsrec.features import HASHED, encoder_version
 from newsrec.ingestion import SIMULATED, split
 from newsrec.run_start import digest_files
 from newsrec.simulator.config import SimulationConfig
@@ -92,9 +93,13 @@ def deployment(root: Path, cluster: ClusterConfig) -> dict[str, Any]:
 
 
 def code_digest(root: Path = ROOT) -> str:
-    """Sixteen hex digits over every source file that a component can reach, and the versions beneath them."""
+    """Sixteen hex digits over every source file that a component can reach, and the versions beneath them.
+
+    Behind them stands the site's encoder of titles, where it is not the hashed one: its vectors are in what tasks make.
+    """
     files = [path for folder in ("newsrec", "feature_repo", "components") for path in (root / folder).rglob("*.py")]
-    return digest_files([*files, root / "requirements.lock"], root)
+    digits = digest_files([*files, root / "requirements.lock"], root)
+    return digits if encoder_version() == HASHED else f"{digits}+{encoder_version()}"
 
 
 def _releases(root: Path, cluster: ClusterConfig | None) -> dict[str, str]:
