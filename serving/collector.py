@@ -23,6 +23,7 @@ from serving.admission import Admission, Places
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.online_store import STORE_FAILURES, SWEEP_SECONDS, Histories
+from serving.openapi import COLLECTOR, describe
 from serving.overtaken import Overtaken
 from serving.refusals import BodyLimit, answer_refusals
 from serving.replay import Replay
@@ -142,6 +143,7 @@ def create_app(
     def metrics() -> Response:
         return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
+    describe(app, COLLECTOR)
     return app
 
 

@@ -62,7 +62,8 @@ def one_sentence(errors: Sequence[Any]) -> str:
         return f"{where}: expected a JSON object, found {reprlib.repr(first['input'])}"
     found = "" if first["type"] == "extra_forbidden" else f", found {reprlib.repr(first['input'])}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}{found}{more}"
+    sentence = f"{where}: {first['msg'].removeprefix('Value error, ')}{found}{more}"
+    return " ".join(sentence.split())  # the name of an unknown field is the caller's
 
 
 def answer_refusals(app: FastAPI) -> None:
@@ -77,6 +78,10 @@ def answer_refusals(app: FastAPI) -> None:
     async def busy(request: Request, error: Any) -> JSONResponse:
         return JSONResponse({"error": error.reason}, 503, {"retry-after": str(error.retry_after_seconds)})
 
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "the server failed; its log says why"}, 500)
+
+    app.add_exception_handler(Exception, failed)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Busy, busy)
     app.add_exception_handler(HTTPException, refused)

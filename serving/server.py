@@ -30,6 +30,7 @@ from uvicorn.importer import import_from_string
 
 from serving.admission import MAX_CONCURRENCY, Admission, GRPCAdmission, Places
 from serving.logs import HEADER, REQUEST, RequestIds, request_id
+from serving.openapi import PREDICTOR, describe
 from serving.refusals import BodyLimit, Busy, answer_refusals
 from serving.schema import MAX_BODY_BYTES
 from serving.security import BearerToken, GRPCBearerToken, administration
@@ -109,25 +110,30 @@ class _RESTServer(RESTServer):
     def _add_exception_handlers(self, app: FastAPI) -> None:
         super()._add_exception_handlers(app)
         answer_refusals(app)
-        statuses = {InvalidInput: 400, ModelNotFound: 404, NotImplementedError: 501, ModelNotReady: 503}
+        describe(app, PREDICTOR)
+        statuses = {InvalidInput: 400, ModelNotFound: 404, NotImplementedError: 404, Unsupported: 405}
+        statuses |= {ModelNotReady: 503}
         for kind, status in statuses.items():
             app.add_exception_handler(kind, _answer(status))
-        app.add_exception_handler(Exception, _answer(500, "the server failed; its log says why"))
 
 
-def _answer(status: int, sentence: str | None = None) -> Any:
-    """A handler that answers ``sentence``, or what the error says."""
+def _answer(status: int) -> Any:
+    """A handler that answers what the error says."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": sentence or str(error)}, status)
+        return JSONResponse({"error": str(error)}, status)
 
     return handle
 
 
 class _Refusals(ExceptionToStatusInterceptor):
     async def handle_exception(self, ex: Exception, request: Any, context: Any, method_name: str) -> None:
-        if isinstance(ex, InvalidInput):  # KServe would log a trace for each
+        if isinstance(ex, InvalidInput):  # KServe would log a trace for each, as for the next two
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, ex.reason)
+        if isinstance(ex, ModelNotFound):
+            await context.abort(grpc.StatusCode.NOT_FOUND, ex.reason)
+        if isinstance(ex, struct.error):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"raw_input_contents cannot be decoded: {ex}")
         if isinstance(ex, Busy):
             again = (*context.trailing_metadata(), ("retry-after", str(ex.retry_after_seconds)))
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, ex.reason, again)

@@ -176,7 +176,7 @@ JSON, UTF8 = {"content-type": "application/json"}, {"content-type": "application
         (V2, json.dumps(tensor({"user_id": "u", "k": 0})).encode(), 400, "instances.0.k: Input should be greater"),
         (V2, b"x" * 10_000_000, 413, "the body is longer than 1,000,000 bytes, the most that is accepted"),
         ("/v1/models/other:predict", b"{}", 404, "Model with name other does not exist."),
-        ("/v2/repository/models/newsrec/unload", b"", 501, "newsrec is unloaded by stopping the server"),
+        ("/v2/repository/models/newsrec/unload", b"", 405, "newsrec is unloaded by stopping the server"),
     ],
 )
 def test_a_bad_request_gets_one_sentence(predictor: Process, path: str, body: bytes, status: int, error: str) -> None:
