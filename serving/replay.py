@@ -36,23 +36,22 @@ class Replay(threading.Thread):
     def round(self) -> int:
         """How many readers were behind. Raises what store and event log raise; the moment then stays where it is."""
         database, store = self._backends.database, self._backends.store
-        now, since = self._backends.clock(), database.folded_until()
-        behind, pending, some, last, recent = 0, False, False, "", dict[str, int]()
-        while not self._stopped.is_set():
-            part = database.arrivals(since, last, BATCH)
+        since, behind, pending, recent = database.folded_until(), 0, False, dict[str, int]()
+        part = database.arrivals(since, "", BATCH)
+        now = self._backends.clock() if part else 0
+        while part:
+            if self._stopped.is_set():
+                return behind
             unsure = [(user, newest) for user, newest in part if self._checked.get(user, -1) < newest]
             for (user, newest), time in zip(unsure, store.reader_times([user for user, _ in unsure]), strict=True):
                 if time is None or time < newest:
                     behind += 1
                     pending |= not self._histories.catch_up(user)
-            some |= bool(part)
             recent.update(row for row in part if row[1] > now - GRACE)
-            if len(part) < BATCH:
-                if some and not pending and now - GRACE > since:
-                    database.set_folded_until(now - GRACE)
-                self._checked = {} if pending else recent
-                break
-            last = part[-1][0]
+            part = database.arrivals(since, part[-1][0], BATCH) if len(part) == BATCH else []
+        self._checked = {} if pending else recent
+        if not pending and now - GRACE > since:
+            database.set_folded_until(now - GRACE)
         REPLAYED.inc(behind)
         return behind
 
