@@ -58,6 +58,10 @@ class Server(NamedTuple):
             for task in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(task.name), {core})
 
+    def last_words(self) -> str:
+        """The end of what it wrote."""
+        return self.said.read_text(encoding="utf-8", errors="replace")[-2000:]
+
     def cpu_seconds(self) -> float:
         """User and system time so far, in steps of 10 ms."""
         return sum(sum(map(int, _stat(pid)[11:13])) for pid in self.pids()) / TICKS
@@ -123,8 +127,7 @@ def _wait(server: Server) -> None:
     end = time.monotonic() + START_SECONDS
     while True:
         if server.process.poll() is not None or time.monotonic() > end:
-            said = server.said.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise ServerFailed(f"{server.name} does not listen on port {server.port}; it said:\n{said}")
+            raise ServerFailed(f"{server.name} does not listen on port {server.port}; it said:\n{server.last_words()}")
         with socket.socket() as probe:
             if probe.connect_ex((HOST, server.port)) == 0:
                 return

@@ -20,7 +20,7 @@ from benchmarks.serving.peers import repository, smart
 from benchmarks.serving.peers.limit import KEY, WIDTH
 from benchmarks.serving.peers.scoring import COUNTS, Articles
 from benchmarks.serving.peers.stock import NAME
-from benchmarks.serving.processes import HOST, Command, Server, cores, free_port, redis, running
+from benchmarks.serving.processes import HOST, Command, Server, ServerFailed, cores, free_port, redis, running
 from benchmarks.serving.site import Site
 from benchmarks.serving.void import Void
 from newsrec.features import unpack_embedding
@@ -88,9 +88,13 @@ class Stage(NamedTuple):
         return Plan(self.servers[chosen.server].port, chosen.path, bodies, connections, seconds, rate)
 
     def ask(self, design: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """The answer of ``design``. Raises Void where it is no 200."""
+        """The answer of ``design``. Raises Void where it is no 200, or none."""
         chosen = self.designs[design]
-        return post(self.servers[chosen.server].port, chosen.path, payload)
+        server = self.servers[chosen.server]
+        try:
+            return post(server.port, chosen.path, payload)
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerFailed(f"{server.name} does not answer ({error}); it said:\n{server.last_words()}") from None
 
     def degraded(self) -> float:
         """How many slates our predictor made without the reader's features so far, by its own metrics."""
