@@ -8,8 +8,9 @@ KEEP ?=
 CHECKOV := 3.3.30
 PIP_AUDIT := 2.10.1
 D3RLPY := 2.8.1
+RECTOOLS := 0.19.0
 
-.PHONY: help setup checkov audit d3rlpy demo test images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
+.PHONY: help setup checkov audit d3rlpy rectools demo test images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +44,14 @@ d3rlpy: .venv-d3rlpy/$(D3RLPY) ## d3rlpy for benchmarks.training_speed, apart in
 	@echo 'd3rlpy: fetching d3rlpy $(D3RLPY)'
 	@$(PY) -m venv --clear .venv-d3rlpy
 	@.venv-d3rlpy/bin/pip install --quiet d3rlpy==$(D3RLPY) $$(grep -E '^(numpy|torch|pyarrow)==' requirements.lock)
+	@touch $@
+
+rectools: .venv-rectools/$(RECTOOLS) ## RecTools and implicit for benchmarks.accuracy, apart in .venv-rectools (1.4 GB)
+
+.venv-rectools/$(RECTOOLS): | setup # they want numpy < 2
+	@echo 'rectools: fetching RecTools $(RECTOOLS), which brings implicit'
+	@$(PY) -m venv --clear .venv-rectools
+	@.venv-rectools/bin/pip install --quiet 'rectools[torch]==$(RECTOOLS)' $$(grep -E '^torch==' requirements.lock)
 	@touch $@
 
 demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIMEZONE=UTC), KEEP=1 leaves it up
@@ -83,4 +92,4 @@ lock: setup ## write requirements.lock anew from the environment
 	  $(VENV)/bin/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu$$//') > requirements.lock
 
 clean: ## remove the environment and everything that runs left behind
-	rm -rf $(VENV) .venv-audit .venv-checkov .venv-d3rlpy runs build *.egg-info
+	rm -rf $(VENV) .venv-audit .venv-checkov .venv-d3rlpy .venv-rectools runs build *.egg-info

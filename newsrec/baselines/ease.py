@@ -76,6 +76,10 @@ class ItemWeights(nn.Module):
 
     def reader(self, index: Tensor, mask: Tensor) -> Tensor:
         """[B, articles + 1]: what the reads say of every article."""
+        if index.numel() > len(self.target):  # every weight once, instead of once for each of its readers
+            rows = torch.zeros(len(self.target), len(self.target)).scatter_(1, self.target.long(), self.weight)
+            read = torch.zeros(len(index), len(self.target)).scatter_add_(1, index, torch.ones(index.shape))
+            return read @ rows
         said = self.weight[index].flatten(1)  # [B, H * kept]
         about = self.target[index].long().flatten(1)  # [B, H * kept]
         return torch.zeros(len(index), len(self.target)).scatter_add_(1, about, said)

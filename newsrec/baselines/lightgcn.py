@@ -125,9 +125,13 @@ class LightGcnLearner:
 
     def end_pass(self) -> None:
         """Spread what was learnt along the graph that was counted, from now on along that of this pass."""
+        self.join(self.read.take())
+        self.settle()
+
+    def settle(self) -> None:
+        """From now on rank by what was learnt, spread along the graph."""
         memory = self.policy.memory
         assert isinstance(memory, SpreadIdentities)
-        self.join(self.read.take())
         memory.spread = self.spread_out().detach().clone()
 
     def join(self, gram: "csr_array") -> None:

@@ -68,6 +68,15 @@ def test_scores_sum_the_weights_of_the_reads() -> None:
     np.testing.assert_allclose(found[0] - found[1], by_weights, atol=1e-5)
 
 
+def test_many_readers_at_once_are_the_same_as_one_after_the_other() -> None:
+    policy = learnt(penalty=2.0, neighbours=3)
+    assert isinstance(policy.memory, ItemWeights)
+    index = torch.tensor([[1, 2, 2], [3, 0, 0], [4, 1, 5], [0, 0, 0]])
+    assert index.numel() > ARTICLES + 1 >= index[:1].numel()
+    one_by_one = torch.cat([policy.memory.reader(row[None], row[None] > 0) for row in index])
+    torch.testing.assert_close(policy.memory.reader(index, index > 0), one_by_one)
+
+
 def test_a_pass_forgets_the_one_before() -> None:
     policy = EasePolicy(Config(), ARTICLES)
     learner = EaseLearner(policy, torch.Generator())
