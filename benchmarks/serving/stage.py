@@ -158,7 +158,10 @@ def staged(
             if OURS.name in designs:
                 _visit(stage)
             with site.opened() as store:
-                readers = dict(zip(site.readers, store.readers(site.readers), strict=True))
+                rows, vectors = zip(*store.readers_and_vectors(site.readers), strict=True)
+            if OURS.name in designs and None in vectors:
+                raise Void(f"{vectors.count(None)} of {len(vectors)} readers have no vector beside their row")
+            readers = dict(zip(site.readers, rows, strict=True))
             for row in (*readers.values(), *articles[1].values()):
                 del row["event_timestamp"]
             repository.write(peers, readers, articles[1])
@@ -193,7 +196,9 @@ def _commands(site: Site, designs: dict[str, Design], options: Sequence[str]) ->
             "--grpc-port=0",
             *options,
         ),
-        "collector": lambda port: _module("serving", "collector", *ours, f"--port={port}"),
+        "collector": lambda port: _module(
+            "serving", "collector", f"--artifact={site.releases}", *ours, f"--port={port}"
+        ),
         "feast": lambda port: [
             *(sys.executable, "-m", "feast.cli.cli", "--chdir", str(site.folder / "peers"), "serve"),
             *("--host", HOST, "--port", str(port), "--max-requests", "0", "--no-access-log"),
