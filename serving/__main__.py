@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from newsrec.artifact import Artifact
     from newsrec.mixture import Mixture
     from serving.backends import Backends
+    from serving.live_articles import Refresher
+    from serving.reload import Follower
+    from serving.tower import Tower
 
 HOST = "127.0.0.1"
 KEY_VARIABLE = "NEWSREC_READER_KEY"
@@ -85,6 +89,9 @@ def predictor(
         Inference, typer.Option(help="What is computed before the request: nothing, readers' vectors, or slates.")
     ] = "nearline",
     slate_hours: SlateHours = 24.0,
+    store_timeout_ms: Annotated[
+        int, typer.Option(min=1, help="How long the online store may take; then readers are served as unknown.")
+    ] = 50,
     refresh_seconds: Annotated[float, typer.Option(min=1.0, help="How often article counts are read again.")] = 60.0,
     log_slates: Annotated[bool, typer.Option("--log/--no-log", help="Write every slate to the event log.")] = True,
     max_concurrency: Annotated[
@@ -111,6 +118,7 @@ def predictor(
         _listen(host, grpc_port).close()
     import torch  # seconds: not before the ports are known to be free
 
+    from feature_repo.store import open_store
     from newsrec.artifact import InvalidArtifact
     from newsrec.config import from_mapping
     from serving.bundle import make_bundle
@@ -125,8 +133,11 @@ def predictor(
     from serving.slate_log import SlateLog
 
     torch.set_num_threads(1)
-    options = {"slate": {"method": method, "epsilon": epsilon, "temperature": temperature}}
-    options |= {"shelf_life_hours": shelf_life_hours, "retrieval": {"size": shortlist}}
+    options = {
+        "slate": {"method": method, "epsilon": epsilon, "temperature": temperature},
+        "shelf_life_hours": shelf_life_hours,
+        "retrieval": {"size": shortlist},
+    }
     with _one_sentence(InvalidArtifact):
         config = from_mapping(ServingConfig, options, "options")
         batch = from_mapping(BatchConfig, {"oldest_hours": slate_hours}, "options") if inference == "batch" else None
@@ -139,7 +150,10 @@ def predictor(
             slate_log = SlateLog(
                 backends.database, _clock, log_capacity, state=folder, patience_seconds=log_patience_seconds
             )
-        model = Predictor(model_name, bundle, backends, config, slate_log, inference == "nearline", batch)
+        hasty = open_store(store, store_timeout_ms / 1000)
+        model = Predictor(
+            model_name, bundle, backends._replace(store=hasty), config, slate_log, inference == "nearline", batch
+        )
     refresher = Refresher(lambda: model.bundle.live, refresh_seconds)
     refresher.start()
     root = artifact if follow and (artifact / "CURRENT").exists() else None
@@ -149,7 +163,7 @@ def predictor(
     gc.collect()
     gc.freeze()  # a full collection over the imported libraries would hold a request up for 200 ms
     where = f"http://{host}:{listening.getsockname()[1]}/v1/models/{model_name}:predict"
-    log.info("%s, %d articles, at %s", bundle.arms, len(bundle.live.shelves[0].catalogue.ids) - 1, where)
+    log.info("%s, %d articles, at %s", bundle.arms, bundle.articles, where)
     follower.start()
     Server(listening, grpc_port, max_concurrency, token).start([model])
     follower.stop()
@@ -163,6 +177,9 @@ def predictor(
 def collector(
     store: Store,
     event_log: EventLog,
+    artifact: Annotated[
+        Path | None, typer.Option(help="What is served: readers' vectors are computed as their feedback comes.")
+    ] = None,
     host: Host = HOST,
     port: Port = 8090,
     reader_key_file: ReaderKey = None,
@@ -181,21 +198,69 @@ def collector(
     listening = _listen(host, port)
     import uvicorn
 
+    from newsrec.artifact import InvalidArtifact
     from serving.collector import create_app
     from serving.retention import check_days
     from serving.security import read_token
 
-    with _one_sentence():
+    with _one_sentence(InvalidArtifact):
         if retain_days is not None:
             check_days(retain_days, below_horizon)
         token = read_token(token_file)
         backends = _connect(store, event_log, reader_key_file)
-    routes = logs.RequestIds(create_app(backends, token, max_concurrency, retain_days))
+        tower, followers = (None, []) if artifact is None else _tower(artifact, backends)
+    routes = logs.RequestIds(create_app(backends, token, max_concurrency, retain_days, tower))
     config = uvicorn.Config(routes, log_config=None, access_log=False, timeout_graceful_shutdown=10)
     for ended_by in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ended_by, lambda *_: None)  # uvicorn ends on the signal, then raises it again
     log.info("collector at http://%s:%d", host, listening.getsockname()[1])
+    for follower in followers:
+        follower.start()
     uvicorn.Server(config).run(sockets=[listening])
+    for follower in followers:
+        follower.stop()
+    backends.database.close()
+
+
+def _tower(artifact: Path, backends: "Backends") -> "tuple[Tower, list[Refresher | Follower]]":
+    """The history towers of what is in ``artifact``, and the threads that keep articles and releases up to date."""
+    import torch
+
+    from serving.bundle import make_bundle
+    from serving.live_articles import Refresher
+    from serving.recommend import ServingConfig
+    from serving.reload import Follower
+    from serving.tower import Tower
+
+    torch.set_num_threads(1)
+    config = ServingConfig()
+    tower = Tower(make_bundle(_released(artifact), backends, config))
+    root = artifact if (artifact / "CURRENT").exists() else None
+    refresher = Refresher(lambda: tower.bundle.live, refresh_seconds=math.inf)  # nobody counts here
+    follower = Follower(tower, backends.database, backends.store, lambda new: make_bundle(new, backends, config), root)
+    follower.look()
+    return tower, [refresher, follower]
+
+
+@app.command("vectors")
+def vectors_command(
+    artifact: Annotated[Path, typer.Option(help="What is served: an artefact, a mixture, or a releases folder.")],
+    store: Store = STORE,
+    event_log: EventLog = EVENT_LOG,
+) -> None:
+    """Compute the vectors of all known readers, after a release: until then requests do it, one at a time."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    from newsrec.artifact import InvalidArtifact
+    from serving.back_fill import back_fill
+
+    columns = SpinnerColumn(), "{task.completed:,.0f} readers", TimeElapsedColumn()
+    with _one_sentence(InvalidArtifact), Progress(*columns, console=Console(stderr=True)) as progress:
+        backends = _connect(store, event_log, None)
+        (tower, _), task = _tower(artifact, backends), progress.add_task("", total=None)
+        done = back_fill(backends.store, tower, lambda readers: progress.advance(task, readers))
+    print(f"{done.written:,} vectors are new, {done.fresh:,} were fresh, {done.none:,} readers have none")
     backends.database.close()
 
 

@@ -29,6 +29,11 @@ class Bundle:
     live: LiveArticles
     """A shelf for each of ``arms.all``, kept up to date by the refresher while this is the current bundle."""
 
+    @property
+    def articles(self) -> int:
+        """How many there are."""
+        return len(self.live.shelves[0].catalogue.ids) - 1
+
     def misfit(self, store: Store) -> str | None:
         """Why ``store`` cannot serve this release: it holds other features than the policy was trained on."""
         found, expected = store.feature_hash(), self.released.feature_hash

@@ -30,6 +30,7 @@ from serving.replay import Replay
 from serving.retention import Retention
 from serving.schema import MAX_BODY_BYTES, ArticleBatch, ArticlesAnswer, FeedbackAnswer, FeedbackBatch, Identifier
 from serving.security import BearerToken, everything_but_health
+from serving.tower import Tower
 
 MAX_CONCURRENCY = 32
 """Fewer than the server has threads, so that health and metrics always find one."""
@@ -62,12 +63,14 @@ def create_app(
     token: str | None = None,
     max_concurrency: int = MAX_CONCURRENCY,
     retain_days: int | None = None,
+    tower: Tower | None = None,
 ) -> FastAPI:
     """The collector's routes; all but health and metrics for those who bear ``token``, where there is one.
 
     Of these at most ``max_concurrency`` requests are at work at a time. The log keeps ``retain_days``, None: forever.
+    With a ``tower`` a reader's vector is computed as their feedback comes.
     """
-    store, database, clock, histories = backends.store, backends.database, backends.clock, Histories(backends)
+    store, database, clock, histories = backends.store, backends.database, backends.clock, Histories(backends, tower)
     written = 0
     overtaken = Overtaken(database, histories.catch_up)
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import grpc
 import kserve
+import uvloop
 from fastapi import FastAPI, Request
 from fastapi.exceptions import FastAPIDeprecationWarning
 from grpc_interceptor.server import AsyncServerInterceptor
@@ -229,7 +230,8 @@ class Server(kserve.ModelServer):
             )
             self.servers.append(self._grpc_server.start(self.max_threads))
         self.register_signal_handler()
-        asyncio.run(self._serve())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # KServe has no other way with one worker
+            runner.run(self._serve())
 
     def stop(self, sig: int) -> None:
         """The second half of a shutdown: the REST server ends itself on the signal and then calls this."""
