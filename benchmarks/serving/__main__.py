@@ -15,7 +15,17 @@ from rich.console import Console
 
 from benchmarks import running
 from benchmarks.results import machine
-from benchmarks.serving import client, designs, feedback, soak, truth
+from benchmarks.serving import (
+    catalogue,
+    client,
+    designs,
+    feedback,
+    inference,
+    materialisation,
+    memory,
+    soak,
+    truth,
+)
 from benchmarks.serving.table import tables
 from benchmarks.serving.void import Void
 
@@ -24,6 +34,10 @@ PARTS: dict[str, Any] = {
     "designs": designs,
     "feedback": feedback,
     "truth": truth,
+    "catalogue": catalogue,
+    "inference": inference,
+    "materialisation": materialisation,
+    "memory": memory,
     "soak": soak,
 }
 """Name -> module with ``protocol(size)``, SEEDS, FULL, QUICK and ``measure(size)``; measured in this order."""

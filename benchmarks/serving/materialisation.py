@@ -5,7 +5,6 @@ was written offline.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,12 @@ from redis import Redis
 from rich.progress import track
 
 from benchmarks.results import ROOT, Bar, Part
+from benchmarks.serving.materialising import write_offline
+from benchmarks.serving.memory import COMPACT
 from benchmarks.serving.processes import HOST, free_port, redis, running
+from benchmarks.serving.site import named_redis
 from benchmarks.serving.void import Void
+from feature_repo.store import create_store
 
 SEEDS = [0]
 WHO = ("ours", "feast")
@@ -29,21 +32,22 @@ MOST_GROWTH = 1.25
 
 @dataclass(frozen=True)
 class Size:
-    """Readers of the smaller and the larger store, each with as many snapshots."""
+    """Readers of the smaller and the larger store, each with as many snapshots; and the online stores."""
 
     fewer: int = 20_000
     more: int = 80_000
     snapshots: int = 2
+    stores: tuple[str, ...] = ("redis", "sqlite")
 
 
-FULL, QUICK = Size(), Size(fewer=1_000, more=3_000)
+FULL, QUICK = Size(), Size(fewer=500, more=1_000, stores=("redis",))
 
 
 def protocol(size: Size) -> str:
     return (
         f"{size.fewer:,} and {size.more:,} readers with {size.snapshots} snapshots of 50 reads, 64 impressions and six "
         "counts each; Store.materialize and Feast's materialize of the same view with its default engine, in turns, "
-        "each in a process of its own, into an empty Redis and an empty SQLite file; rows a second while it runs, peak "
+        f"each in a process of its own, into an empty {' and '.join(size.stores)}; rows a second while it runs, peak "
         "resident memory of the process, and a digest of all rows read back afterwards against that of offline ones."
     )
 
@@ -51,11 +55,16 @@ def protocol(size: Size) -> str:
 def measure(size: Size) -> Part:
     """Rows a second and peak memory by store, engine and number of readers."""
     figures: dict[str, Any] = {}
-    runs = [(store, readers) for store in ("redis", "sqlite") for readers in (size.fewer, size.more)]
+    runs = [(store, readers) for store in size.stores for readers in (size.fewer, size.more)]
     for store, readers in track(runs, "stores", transient=True):
         for who in WHO:
-            with tempfile.TemporaryDirectory() as folder, _online(store, Path(folder)) as environment:
-                told = _worker(Path(folder), who, readers, size.snapshots, environment)
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                _online(store, Path(folder)) as address,
+                named_redis(address),
+            ):
+                write_offline(create_store(Path(folder) / "store"), readers, size.snapshots)
+                told = _worker(Path(folder) / "store", who, readers, size.snapshots)
             if told["found"] != told["expected"]:
                 raise Void(f"{who} left other rows in {store} than the {readers} that are offline")
             figures.setdefault(store, {}).setdefault(who, {})[str(readers)] = {
@@ -78,21 +87,19 @@ def _bars(figures: dict[str, Any], size: Size) -> list[Bar]:
 
 
 @contextmanager
-def _online(store: str, folder: Path) -> Iterator[dict[str, str]]:
-    """The environment in which an empty ``store`` is the online store."""
+def _online(store: str, folder: Path) -> Iterator[str]:
+    """The address of an empty Redis, or "" where ``store`` is SQLite."""
     if store == "sqlite":
-        yield {}
+        yield ""
         return
     command = redis(folder, free_port())
     with running([command], folder):
-        Redis(HOST, command.port).config_set("hash-max-listpack-value", 2048)
-        yield {"NEWSREC_REDIS": f"{HOST}:{command.port}"}
+        Redis(HOST, command.port).config_set("hash-max-listpack-value", COMPACT)
+        yield f"{HOST}:{command.port}"
 
 
-def _worker(folder: Path, who: str, readers: int, snapshots: int, environment: dict[str, str]) -> dict[str, Any]:
-    usual = {name: value for name, value in os.environ.items() if name != "NEWSREC_REDIS"}
-    command = [sys.executable, "-m", "benchmarks.serving.materialising", str(folder), who, str(readers), str(snapshots)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**usual, **environment}, stdout=subprocess.PIPE, text=True, check=True
-    )
+def _worker(root: Path, who: str, readers: int, snapshots: int) -> dict[str, Any]:
+    arguments = [str(root), who, str(readers), str(snapshots)]
+    command = [sys.executable, "-m", "benchmarks.serving.materialising", *arguments]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,16 +1,11 @@
-"""One materialisation for ``benchmarks.serving.materialisation``: FOLDER WHO READERS SNAPSHOTS, answered in JSON.
-
-The offline rows are made in a process that ends before, so that the peak is that of materialising.
-"""
+"""One materialisation in a process of its own, whose peak is told: ROOT WHO READERS SNAPSHOTS, answered in JSON."""
 
 import hashlib
 import json
 import resource
-import subprocess
 import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +14,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.serving.memory import NOW, _row
 from feature_repo.served import moment
-from feature_repo.store import Store, create_store, open_store
+from feature_repo.store import Store, open_store
 from feature_repo.views import EVENT_TIME
 from newsrec.features import ARTICLE_FEATURES, READER_FEATURES, VIEW_VERSION
 from newsrec.snapshots import _schema
@@ -83,15 +78,8 @@ def _add(digest: "hashlib._Hash", row: dict[str, Any]) -> None:
     digest.update(repr(sorted(row.items())).encode())
 
 
-def main(folder: str, who: str, readers: int, snapshots: int) -> None:
-    root = Path(folder) / "store"
-    if who == "write":
-        write_offline(create_store(root), readers, snapshots)
-        return
-    subprocess.run(
-        [sys.executable, "-m", "benchmarks.serving.materialising", folder, "write", str(readers), str(snapshots)],
-        check=True,
-    )
+def main(root: str, who: str, readers: int, snapshots: int) -> None:
+    """Materialise the store in ``root`` by ``who``, ours or feast."""
     store = open_store(root)
     until = moment(NOW + snapshots)
     start = time.perf_counter()

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from feature_repo.store import Store, create_store
 from newsrec import artifact, catalogue, dataset, events, releases
 from newsrec.event_log import EventDatabase
 from newsrec.features import EMBEDDING_DIM, HOUR
 from newsrec.registry import REGISTRY
+from newsrec.training import seeded
 
 SEED = 71
 READERS, LIVE, OLD, SLATE = 64, 100, 400, 10
@@ -164,9 +164,9 @@ def _visits(
 def _train(log: events.EventLog, site: Site) -> None:
     """A few steps, so that no part of the network is as it began: what it knows does not matter here."""
     decisions, entry = dataset.from_log(log), REGISTRY[POLICY]
-    torch.manual_seed(SEED)
+    luck = seeded(SEED)
     policy = entry.policy(entry.config(), log.articles.num_rows)
-    learner, rows = entry.learner(policy, torch.Generator().manual_seed(SEED)), np.arange(len(decisions))
+    learner, rows = entry.learner(policy, luck), np.arange(len(decisions))
     generator = np.random.default_rng(SEED)
     for _ in range(UPDATES):
         learner.update(decisions.batch(generator.choice(rows, min(BATCH, len(rows)), replace=False)))
