@@ -61,7 +61,6 @@ def measure(size: Size) -> Part:
         "student and click rate": standardised(content, of) + standardised(rate, of),
     }
     found = {name: aucs(score, of, rows) for name, score in scores.items()}
-    base = found["character TF-IDF"]
     figures = {name: over_readers(values, of.reader[rows])._asdict() for name, values in found.items()}
 
     def against(name: str, other: str) -> Mean:
@@ -73,8 +72,7 @@ def measure(size: Size) -> Part:
     return Part(
         {
             "chinese": figures
-            | {"impressions": len(rows), "readers": len(np.unique(of.reader[rows])), "student": trained.figures()}
-            | {"auc": {name: values.mean() for name, values in found.items()}, "tf_idf": base.mean()}
+            | {"impressions": len(rows), "readers": len(np.unique(of.reader[rows])), "distilled": trained.figures()}
         },
         [
             Bar("MIND-5k zh, AUC: student and click rate less TF-IDF", mixed.value, mixed.interval, "above 0",

@@ -35,7 +35,7 @@ def protocol(size: Size) -> str:
 
 def measure(size: Size) -> Part:
     trained = students.english(size.quick)
-    figures: dict = {"student": trained.figures()}
+    figures: dict = {"distilled": trained.figures()}
     bars = []
     for name, log in (("MIND-5k en", "mind-5k"), ("NeMig en", "nemig-en")):
         path = folder(log)
