@@ -68,18 +68,17 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         return super()._get_conn(config)
 
     def read_raw(
-        self, config: RepoConfig, tables: Sequence[FeatureView], keys: Sequence[EntityKey]
+        self, config: RepoConfig, tables: Sequence[FeatureView], keys: Sequence[bytes]
     ) -> list[tuple[Raw, ...]]:
-        """For each of ``keys`` what each of ``tables`` holds."""
-        serialized = [_serialized(key) for key in keys]
-        stored = {key: tuple(Raw() for _ in tables) for key in serialized}
+        """For each of ``keys``, serialized, what each of ``tables`` holds."""
+        stored = {key: tuple(Raw() for _ in tables) for key in keys}
         among = f"WHERE entity_key IN ({', '.join('?' * len(stored))})"
         names = [compute_table_id(config.project, table, False) for table in tables]
         parts = [f'SELECT {i}, entity_key, feature_name, value FROM "{t}" {among}' for i, t in enumerate(names)]
         found = self._get_conn(config).execute(" UNION ALL ".join(parts), [*stored] * len(tables))
         for table, key, name, value in found:
             stored[key][table][name] = value
-        return [stored[key] for key in serialized]
+        return [stored[key] for key in keys]
 
     def erase(self, config: RepoConfig, keys: Sequence[EntityKey]) -> int:
         """Delete the entities from every table, of this and of other code, down to the bytes; how many rows."""
@@ -91,7 +90,7 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
             named = "SELECT t.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c"
             of_entities = f"{named} WHERE t.type = 'table' AND c.name = 'entity_key'"
             for (table,) in connection.execute(of_entities).fetchall():
-                for key in map(_serialized, keys):
+                for key in map(serialized, keys):
                     held = connection.execute(f'DELETE FROM "{table}" WHERE entity_key = ?', (key,)).rowcount
                     gone += held > 0
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -134,6 +133,11 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         return 1
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+        self._known: dict[tuple[str, ...], tuple[list[tuple[int, str]], list[bytes]]] = {}
+
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Redis:
         first = self._client is None
         client = super()._get_client(online_store_config)
@@ -142,21 +146,43 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         return client
 
     def read_raw(
-        self, config: RepoConfig, tables: Sequence[FeatureView], keys: Sequence[EntityKey]
+        self, config: RepoConfig, tables: Sequence[FeatureView], keys: Sequence[bytes]
     ) -> list[tuple[Raw, ...]]:
-        """For each of ``keys`` what each of ``tables`` holds: all views of an entity are one hash."""
-        columns = [(i, field.name) for i, table in enumerate(tables) for field in table.features]
-        fields = [_mmh3(f"{tables[i].name}:{name}") for i, name in columns]
-        with self._get_client(config.online_store).pipeline(transaction=False) as pipe:
-            for key in self._generate_redis_keys_for_entities(config, list(keys)):
-                pipe.hmget(key, fields)
-            answers = pipe.execute()
+        """For each of ``keys``, serialized, what each of ``tables`` holds: all views of an entity are one hash."""
+        columns, fields = self._columns(tables)
+        project = config.project.encode()
+        answers = self._ask(config, [("HMGET", key + project, *fields) for key in keys])
         stored = [tuple(Raw() for _ in tables) for _ in keys]
         for row, values in zip(stored, answers, strict=True):
             for (table, name), value in zip(columns, values, strict=True):
                 if value is not None:
                     row[table][name] = value
         return stored
+
+    def _columns(self, tables: Sequence[FeatureView]) -> tuple[list[tuple[int, str]], list[bytes]]:
+        """Number of the table and name of each feature, and the fields of a hash that hold them."""
+        names = tuple(table.name for table in tables)
+        if names not in self._known:
+            columns = [(i, field.name) for i, table in enumerate(tables) for field in table.features]
+            self._known[names] = columns, [_mmh3(f"{names[i]}:{name}") for i, name in columns]
+        return self._known[names]
+
+    def _ask(self, config: RepoConfig, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """The answers to ``commands``, over a connection that each thread keeps: a pipeline takes twice as long."""
+        connection = getattr(self._thread, "connection", None)
+        if connection is None:
+            connection = self._thread.connection = self._get_client(
+                config.online_store
+            ).connection_pool.get_connection()
+        for last in (False, True):
+            try:
+                connection.send_packed_command(connection.pack_commands(commands))
+                return [connection.read_response() for _ in commands]
+            except BaseException as error:  # what was not read must not answer the next question
+                connection.disconnect()
+                if last or not isinstance(error, ConnectionError):
+                    raise
+        raise AssertionError("unreachable")
 
     def erase(self, config: RepoConfig, keys: Sequence[EntityKey]) -> int:
         """Delete the entities with all their views; how many rows (fields that keep a view's moment)."""
@@ -187,7 +213,8 @@ class NewestRedisOnlineStore(RedisOnlineStore):
             progress(written)
 
 
-def _serialized(key: EntityKey) -> bytes:
+def serialized(key: EntityKey) -> bytes:
+    """``key`` as both stores have it."""
     return serialize_entity_key(key, entity_key_serialization_version=3)
 
 

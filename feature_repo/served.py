@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from redis.exceptions import RedisError
 
 from feature_repo.errors import FeatureStoreMissing
+from feature_repo.online import serialized
 from feature_repo.views import EVENT_TIME
 
 BATCH = 1000
@@ -36,6 +37,7 @@ class Served:
         (self.key,) = self.view.join_keys
         self._config, self._provider = feast.config, provider
         self._slots = {field.name: _SLOTS[field.dtype] for field in projection.features}
+        self._prefix = serialized(self.entity_key(""))[:-4]
         self.features = [name for name in self._slots if name != EVENT_TIME]
 
     def read(self, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ class Served:
     def beside(self, other: "Served", ids: Sequence[str]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """The rows of this view and of ``other`` for each id, read in one question. Raises FeatureStoreMissing."""
         for start in range(0, len(ids), BATCH):
-            keys = [self.entity_key(i) for i in ids[start : start + BATCH]]
+            keys = [self._serialized(i) for i in ids[start : start + BATCH]]
             with self.answering():
                 found = self._provider.online_store.read_raw(self._config, (self.view, other.view), keys)
             for mine, others in found:
@@ -91,6 +93,11 @@ class Served:
 
     def entity_key(self, entity_id: str) -> EntityKey:
         return EntityKey(join_keys=[self.key], entity_values=[Value(string_val=entity_id)])
+
+    def _serialized(self, entity_id: str) -> bytes:
+        """``entity_key`` as both stores have it: what stands in front of every id, its length and the id."""
+        value = entity_id.encode()
+        return self._prefix + len(value).to_bytes(4, "little") + value
 
     @contextmanager
     def answering(self) -> Iterator[None]:

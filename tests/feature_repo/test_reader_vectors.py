@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from feature_repo.errors import FeatureStoreMissing
+from feature_repo.online import serialized
 from feature_repo.store import ReaderVector, Store, create_store, open_store
 from feature_repo.views import reader_vector_view
 from tests.feature_repo.logs import START
@@ -95,3 +96,9 @@ def test_a_store_of_older_code_serves_without_vectors(sqlite_store: Store) -> No
     newer = create_store(sqlite_store.root)
     assert newer.write_vector("ann", vector(), START)
     assert newer.readers_and_vectors(["ann"])[0][1] == vector()
+
+
+def test_a_key_is_what_feast_makes_of_it(sqlite_store: Store) -> None:
+    served = sqlite_store._reader
+    for user in ("ann", "", "größe 你好", "x" * 300, "nul\0l"):
+        assert served._serialized(user) == serialized(served.entity_key(user))
