@@ -19,6 +19,7 @@ from newsrec.artifact import Artifact
 from newsrec.event_log import EventDatabase
 from newsrec.features import HOUR, ReaderState, article_key
 from newsrec.slate import SlateConfig
+from serving.__main__ import app
 from serving.backends import Backends
 from serving.bundle import make_bundle
 from serving.precompute import PRECOMPUTED, STATE, BatchConfig, pack_ranking, precompute, unpack_ranking
@@ -183,3 +184,14 @@ def test_an_interrupted_run_goes_on_where_it_ended(served: Served, monkeypatch: 
 def test_refuses_an_age_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="oldest_hours is 0, expected more than 0"):
         BatchConfig(oldest_hours=0)
+
+
+def test_the_command(served: Served, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    where = [f"--store={served.store.root}", f"--event-log={served.backends.database.engine.url}"]
+    app(["precompute", f"--artifact={site.folder / 'releases'}", *where, "--shortlist=7"], standalone_mode=False)
+    assert capsys.readouterr().out.startswith(f"{len(READERS)} readers have slates of transformer ")
+    for _, slate in served.store.readers_and_slates(READERS):
+        assert slate is not None
+        keys, _ = unpack_ranking(slate.ranking)
+        assert len(keys) == 10  # as many as a request asks for by default
+        assert slate.policy_version == served.released.version.encode()
