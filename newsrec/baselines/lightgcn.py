@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 START = 0.1
 """Standard deviation of the first identities (paper: 0.1)."""
+DENSE = 0.05
+"""Share of pairs that are joined from which on a dense product is the faster one."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +143,12 @@ class LightGcnLearner:
         degree = np.maximum(gram.sum(1), 1.0)  # [N]
         joined = gram.tocoo()
         joined.data = (joined.data * (degree[joined.row] * degree[joined.col]) ** -0.5).astype(np.float32)
-        pairs = torch.from_numpy(np.stack([joined.row, joined.col]).astype(np.int64))
-        self.graph = torch.sparse_coo_tensor(
-            pairs, torch.from_numpy(joined.data), joined.shape, check_invariants=True
-        ).coalesce()
+        if joined.nnz > DENSE * joined.shape[0] ** 2:
+            self.graph = torch.from_numpy(joined.toarray())
+        else:
+            pairs = torch.from_numpy(np.stack([joined.row, joined.col]).astype(np.int64))
+            data = torch.from_numpy(joined.data)
+            self.graph = torch.sparse_coo_tensor(pairs, data, joined.shape, check_invariants=True).coalesce()
         memory.norm = torch.from_numpy((degree**-0.5).astype(np.float32))[:, None]
 
     def spread_out(self) -> Tensor:
@@ -155,6 +159,6 @@ class LightGcnLearner:
         if self.graph is None:
             return total
         for _ in range(self.policy.config.layers):
-            layer = torch.sparse.mm(self.graph, layer)
+            layer = self.graph @ layer
             total = total + layer
         return total / (self.policy.config.layers + 1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from newsrec.baselines import lightgcn
 from newsrec.baselines.lightgcn import Config, LightGcnLearner, LightGcnPolicy, SpreadIdentities
 from newsrec.transitions import Transitions
 from tests.baselines.batches import batch, no_content
@@ -36,7 +37,9 @@ def graph() -> np.ndarray:
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_identities_spread_through_readers_and_back(layers: int) -> None:
+@pytest.mark.parametrize("dense", [0.0, 1.0])
+def test_identities_spread_through_readers_and_back(layers: int, dense: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lightgcn, "DENSE", dense)
     policy, _ = learnt(layers=layers)
     assert isinstance(policy.memory, SpreadIdentities)
     start = policy.memory.identity.weight.detach().double().numpy().copy()
