@@ -13,10 +13,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from feature_repo.errors import FeatureStoreMissing
 from feature_repo.repository import connect as connect_store
@@ -29,7 +32,7 @@ from serving.backends import Backends
 from serving.collector import create_app
 from serving.security import BearerToken, read_token
 from tests.conftest import ROOT
-from tests.serving.conftest import clock, start, wait_for
+from tests.serving.conftest import Site, clock, serving, start, wait_for
 from tests.serving.test_replay import _answers
 from tests.test_architecture import sources
 
@@ -142,6 +145,39 @@ def test_beyond_the_places_there_is_an_early_503_and_health_still_answers(
         go.set()
         assert [each.result().status_code for each in held] == [200, 200]
         assert client.post("/v1/feedback", json=sent[2]).status_code == 200
+
+
+def test_loading_and_unloading_models_wants_the_token(site: Site) -> None:
+    """Over REST and gRPC; slates and health are asked for without."""
+    options = (f"--artifact={site.folder / 'artifact'}", *site.options)
+    predictor = start(site.folder, "guarded", *options, NEWSREC_TOKEN=TOKEN)
+    with serving(predictor), grpc.insecure_channel(f"127.0.0.1:{predictor.grpc_port}") as channel:
+        wait_for(lambda: predictor.http.get("/v2/health/ready").status_code == 200)
+        unload, borne = "/v2/repository/models/newsrec/unload", f"Bearer {TOKEN}"
+        assert predictor.http.post(unload).status_code == 401
+        assert predictor.http.post(unload, headers={"Authorization": borne}).status_code == 501
+        asked = {"instances": [{"user_id": "ann", "k": 3}]}
+        assert predictor.http.post("/v1/models/newsrec:predict", json=asked).status_code == 200
+        stub = GRPCInferenceServiceStub(channel)
+        wait_for(lambda: _ready(stub))
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.RepositoryModelUnload(messages.RepositoryModelUnloadRequest(model_name="newsrec"), timeout=30)
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.RepositoryModelUnload(
+                messages.RepositoryModelUnloadRequest(model_name="newsrec"),
+                metadata=[("authorization", borne)],
+                timeout=30,
+            )
+        assert refused.value.code() is not grpc.StatusCode.UNAUTHENTICATED
+    assert TOKEN not in predictor.log.read_text()
+
+
+def _ready(stub: GRPCInferenceServiceStub) -> bool:
+    try:
+        return stub.ServerReady(messages.ServerReadyRequest(), timeout=30).ready
+    except grpc.RpcError:
+        return False
 
 
 FILES = {
