@@ -50,7 +50,46 @@ SERVICE_MONITOR = {
         },
     },
 }
-"""The part of the Prometheus operator's resource that the manifests use, where its CRD is not in the folder."""
+PROMETHEUS_RULE = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "apiVersion": {"const": "monitoring.coreos.com/v1"},
+        "kind": {"const": "PrometheusRule"},
+        "metadata": {"type": "object"},
+        "spec": {
+            "type": "object",
+            "required": ["groups"],
+            "properties": {
+                "groups": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["name", "rules"],
+                        "properties": {
+                            "name": {"type": "string"},
+                            "rules": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "required": ["alert", "expr"],
+                                    "properties": {
+                                        "alert": {"type": "string"},
+                                        "expr": {"type": "string"},
+                                        "for": {"type": "string", "pattern": "^[0-9]+[mh]$"},
+                                        "annotations": {"additionalProperties": {"type": "string"}},
+                                    },
+                                },
+                            },
+                        },
+                    },
+                }
+            },
+        },
+    },
+}
+OPERATOR = {"ServiceMonitor": SERVICE_MONITOR, "PrometheusRule": PROMETHEUS_RULE}
+"""The parts of the Prometheus operator's resources that the manifests use, where its CRDs are not in the folder."""
 
 
 class Schemas:
@@ -91,7 +130,7 @@ class Schemas:
                 for version in spec["versions"]:
                     if (f"{spec['group']}/{version['name']}", spec["names"]["kind"]) == (api_version, kind):
                         return version["schema"]["openAPIV3Schema"]
-        return SERVICE_MONITOR if (api_version, kind) == ("monitoring.coreos.com/v1", "ServiceMonitor") else None
+        return OPERATOR.get(kind) if api_version == "monitoring.coreos.com/v1" else None
 
 
 def find_schemas() -> Schemas:
