@@ -11,12 +11,13 @@ metric          unit                                        estimator
                 that a decision brings, beyond habit        and what that is worth in visits
 ``coverage``    share of the articles that were             of each policy on its own: an article is shown in
                 candidates and are shown to anybody         these decisions or not; articles are the unit
+``latency``     milliseconds a decision takes to be scored  measured on decisions of the log (``latency``)
 ==============  ==========================================  ================================================
 
 Weights of whole slates and visits, which assume less, have a variance that grows exponentially with their length: of
 slates of ten no log is left with anything to say. Those of ``places`` and ``signs`` say what they assume.
 
-Anything else, such as latency, was measured elsewhere and is given. The incumbent is a policy, too, or the one that
+Anything else was measured elsewhere and is given. The incumbent is a policy, too, or the one that
 wrote the log: its own mean needs no weights.
 """
 
@@ -32,6 +33,7 @@ from newsrec.evaluation.off_policy.places import Placed
 from newsrec.evaluation.off_policy.terms import Terms, mean
 from newsrec.evaluation.shipping.bounds import Measured
 from newsrec.evaluation.shipping.config import ShippingConfig
+from newsrec.evaluation.shipping.latency import LATENCY, latency
 from newsrec.evaluation.shipping.plan import Volume
 from newsrec.evaluation.shipping.verdict import Findings
 from newsrec.features import DAY
@@ -66,8 +68,10 @@ def findings(
     InvalidLog for a metric that nobody measures, a log without propensities, and feedback that was never logged.
     """
     elsewhere, reward = elsewhere or {}, reward or RewardConfig()
-    wanted = [metric for metric in config.metrics if metric not in elsewhere]
+    wanted = [metric for metric in config.metrics if metric not in elsewhere and metric != LATENCY]
     refuse(log, wanted)
+    if LATENCY in config.metrics and LATENCY not in elsewhere:
+        elsewhere = {**elsewhere, LATENCY: latency(rows, candidate, incumbent)}
     own = Weighed.of(candidate, log, rows)
     other = None if incumbent is None else Weighed.of(incumbent, log, rows)
     measured = {metric: elsewhere[metric] for metric in config.metrics if metric in elsewhere}
@@ -92,8 +96,8 @@ def refuse(log: Decisions, metrics: list[str]) -> None:
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown:
         raise checks.InvalidLog(
-            f"nobody measured {', '.join(unknown)}: a log tells {', '.join(METRICS)}; ask for those, or give what was "
-            f"measured elsewhere"
+            f"nobody measured {', '.join(unknown)}: a log tells {', '.join(METRICS)}; ask for those or {LATENCY}, or "
+            f"give what was measured elsewhere"
         )
     if not np.isfinite(log.propensity).any():
         raise checks.InvalidLog(

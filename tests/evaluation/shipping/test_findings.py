@@ -13,6 +13,7 @@ from newsrec.evaluation.off_policy.terms import mean
 from newsrec.evaluation.shipping.bounds import Measured, bounds
 from newsrec.evaluation.shipping.config import GuardRail
 from newsrec.evaluation.shipping.findings import METRICS, Seen, findings
+from newsrec.evaluation.shipping.latency import LATENCY
 from newsrec.evaluation.shipping.verdict import decide
 from newsrec.events import KINDS
 from newsrec.features import DAY
@@ -104,7 +105,7 @@ def test_what_a_log_cannot_tell_is_one_sentence(log: Decisions) -> None:
             findings(changed, np.arange(50), Seen(FRESH, changed), None, config)
         return str(error.value)
 
-    assert "nobody measured latency: a log tells click_rate" in refused(log, "latency")
+    assert "nobody measured complaints: a log tells click_rate" in refused(log, "complaints", LATENCY)
     assert "no propensities" in refused(replace(log, propensity=np.full_like(log.propensity, np.nan)))
     silent = log.feedback.copy()
     silent[:, KINDS.index("hide")] = silent[:, KINDS.index("dwell")] = 0.0
