@@ -249,3 +249,22 @@ def test_a_slate_from_more_articles_than_a_shortlist_holds() -> None:
 def whole_of(visit: Visit, on: Shelf, by: Artifact, config: ServingConfig) -> list[str]:
     """The candidates where no finder is asked."""
     return recommend(visit, on, by, config, torch.Generator()).candidates
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("hours", [0, 20])
+def test_all_are_ranked_by_the_policys_own_scores(name: str, hours: int) -> None:
+    """To rounding: with what the reader was shown, and at another time with the demand of that time."""
+    on, known, now = shelf(8, 300), reader(8, 300), NOW + hours * HOUR
+    finder, asked = make(on, name), Asked(now, np.zeros(0, np.int64), True)
+    servable, expected = ranked(on, name, known, asked)
+    told = transitions.state(known, np.array([now]), np.array([0]), on.catalogue)
+    places = np.sort(finder._place[servable])
+    with torch.inference_mode():
+        forms = finder.policy.forms(finder.policy.reader(told), told.context)
+        some = finder._scores(forms, known, now, places).numpy()
+        every = finder._scores(forms, known, now, slice(0, len(on.catalogue.ids) - 1)).numpy()
+    by_row = dict(zip(servable.tolist(), expected, strict=True))
+    wanted = [by_row[row] for row in finder._rows[places].tolist()]
+    np.testing.assert_allclose(some, wanted, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(every[places], wanted, rtol=1e-4, atol=1e-3)
