@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import time
 import uuid
@@ -10,23 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import kserve
-import numpy as np
-import orjson
 import torch
 from kserve.errors import InvalidInput
-from pydantic import ValidationError
 
 from newsrec.features import HISTORY_LENGTH, HOUR
+from serving import logs
 from serving.arms import Arm
 from serving.backends import Backends
 from serving.bundle import Bundle
 from serving.explain import Explainer, TooMuch
 from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.metrics import SLATES
+from serving.payloads import INPUT, OUTPUT, elements, from_json, parsed, tensor
 from serving.precompute import BatchConfig, stored_ranking
 from serving.recommend import Decision, ServingConfig, Shelf, UnknownArticles, Visit, chosen, ranked
-from serving.refusals import one_sentence
-from serving.schema import Instances, SlateRequest
+from serving.schema import SlateRequest
 from serving.server import NotReady
 from serving.slate_log import SlateLog
 from serving.stored_readers import OnlineReader, StoredReaders
@@ -36,9 +33,6 @@ MANY = 4
 """A call for more readers than this is answered in a thread, so that calls for one are answered in between."""
 LOG_SECONDS = 0.05
 """How long a request waits for what the event log alone knows of a reader; without it, what was read may come back."""
-INPUT, OUTPUT = "request", "response"
-"""Names of the V2 tensors: BYTES, one JSON object an element."""
-
 log = logging.getLogger(__name__)
 
 
@@ -114,15 +108,15 @@ class Predictor(kserve.Model):
         """V1: ``{"predictions": [...]}``; V2: the tensor ``response``. Raises InvalidInput with one sentence."""
         await self.healthy()  # KServe's gRPC route does not ask
         began, bundle, v2 = time.perf_counter_ns(), self.bundle, isinstance(payload, kserve.InferRequest)
-        requests = _parse({"instances": _elements(payload)} if v2 else _json(payload))
+        requests = parsed({"instances": elements(payload)} if v2 else from_json(payload))
         SLATES.stages["parse"].since(began)
         answers = await self._answer(bundle, requests)
-        return self._tensor(payload, answers, bundle.released.version) if v2 else {"predictions": answers}
+        return tensor(payload, answers, self.name, bundle.released.version) if v2 else {"predictions": answers}
 
     async def explain(self, payload: Any, headers: Any = None) -> Any:
         """V1 alone: the slate that ``predict`` would give, and the reads that drove each position; not logged."""
         await self.healthy()
-        bundle, now, requests = self.bundle, self._backends.clock(), _parse(_json(payload))
+        bundle, now, requests = self.bundle, self._backends.clock(), parsed(from_json(payload))
 
         def decide(request: SlateRequest) -> tuple[Decision, Shelf]:
             decision = self._decided_alone(bundle, request, now)
@@ -132,21 +126,6 @@ class Predictor(kserve.Model):
             return {"explanations": await self._explainer.explain(requests, decide)}
         except (TooMuch, UnknownArticles) as error:
             raise InvalidInput(str(error)) from None
-
-    def _tensor(
-        self, request: kserve.InferRequest, answers: list[dict[str, Any]], version: str
-    ) -> kserve.InferResponse:
-        data = [json.dumps(answer) for answer in answers]
-        output = kserve.InferOutput(OUTPUT, [len(data)], "BYTES")
-        output.set_data_from_numpy(np.array(data, np.object_), binary_data=request.use_binary_outputs)
-        return kserve.InferResponse(
-            request.id or uuid.uuid4().hex,
-            self.name,
-            [output],
-            version,
-            use_binary_outputs=request.use_binary_outputs,
-            requested_outputs=request.request_outputs,
-        )
 
     async def _answer(self, bundle: Bundle, requests: list[SlateRequest]) -> list[dict[str, Any]]:
         now, began = self._backends.clock(), time.perf_counter_ns()
@@ -221,8 +200,7 @@ class Predictor(kserve.Model):
 
     async def _with_all_reads(self, visit: Visit) -> Visit:
         """``visit`` with what the event log knows to be read, as far as it says so in its time."""
-        loop = asyncio.get_running_loop()
-        asked = loop.run_in_executor(self._threads, self._read_since, visit.user_id, self._oldest(visit))
+        asked = logs.in_thread(self._threads, self._read_since, visit.user_id, self._oldest(visit))
         try:
             return visit._replace(read=await asyncio.wait_for(asked, LOG_SECONDS))
         except TimeoutError:
@@ -236,36 +214,3 @@ class Predictor(kserve.Model):
         except EVENT_LOG_FAILURES as error:
             log.warning("only the latest reads are left out, the event log does not answer: %s", one_line(error))
             return ()
-
-
-def _parse(payload: Any) -> list[SlateRequest]:
-    try:
-        return Instances.model_validate(payload).instances
-    except ValidationError as error:
-        raise InvalidInput(one_sentence(error.errors())) from None
-
-
-def _json(payload: Any) -> Any:
-    """A V1 payload; KServe leaves the body as bytes where the content type is not exactly application/json."""
-    if not isinstance(payload, bytes):
-        return payload
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"the body is no JSON: {error}") from None
-
-
-def _elements(payload: kserve.InferRequest) -> list[Any]:
-    """The JSON objects in the one input of a V2 request."""
-    expected = f"expected one input {INPUT!r} of datatype BYTES and shape [n], one JSON object an element"
-    if [tensor.name for tensor in payload.inputs] != [INPUT]:
-        raise InvalidInput(f"inputs: found {[tensor.name for tensor in payload.inputs]}, {expected}")
-    (tensor,) = payload.inputs
-    if tensor.datatype != "BYTES":
-        raise InvalidInput(f"inputs: found datatype {tensor.datatype}, {expected}")
-    try:
-        return [orjson.loads(element) for element in tensor.as_numpy().ravel().tolist()]
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"inputs: an element is no JSON: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"inputs: {error}; {expected}") from None

@@ -79,6 +79,8 @@ def forms_of(visit: "Visit", shelf: Shelf, artifact: Artifact, read: np.ndarray 
     """
     features = visit.features
     vector = made_by(visit.vector, read_rows(features, shelf) if read is None else read, shelf, artifact)
+    if vector is None and not features.length[0] and shelf.finder and shelf.finder.policy is artifact.policy:
+        vector = shelf.nobody
     if vector is None:
         vector = reader_vectors(features, shelf, artifact)
     offset = visit.request.context.utc_offset_minutes

@@ -11,6 +11,7 @@ import torch
 from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue
 from newsrec.features import EMBEDDING_DIM
+from newsrec.transitions import empty_state
 from serving.retrieval import Finder, RetrievalConfig
 
 _BASE = 0x9E3779B97F4A7C15
@@ -33,6 +34,8 @@ class Shelf:
     """Names this state of the catalogue in the log."""
     finder: Finder | None = None
     """The articles in the eyes of the policy that serves from this shelf; None where no policy does yet."""
+    nobody: np.ndarray | None = None
+    """[1, W]: what that policy makes of a reader of whom nothing is known."""
 
     @cached_property
     def newest_first(self) -> tuple[np.ndarray, np.ndarray]:
@@ -69,8 +72,11 @@ class Shelf:
         if not is_formed(artifact.policy):
             return self
         finder = Finder(artifact.policy, self, moment, oldest, artifact.use_time, config, self.finder)
+        with torch.inference_mode():
+            nobody = artifact.policy.reader(empty_state(1)).numpy()
         seen = copy.copy(self)  # with all look-ups that are built
         object.__setattr__(seen, "finder", finder)
+        object.__setattr__(seen, "nobody", nobody)
         return seen
 
     def warmed(self) -> "Shelf":

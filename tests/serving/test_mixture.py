@@ -181,7 +181,7 @@ def test_slates_are_counted_by_policy_and_arm(loaded: Mixture, backends: Backend
 
 def test_both_policies_are_tried_before_the_first_reader(loaded: Mixture, backends: Backends) -> None:
     class Broken(torch.nn.Module):
-        def reader(self, state: Any) -> torch.Tensor:
+        def scores(self, state: Any, candidates: Any) -> torch.Tensor:
             raise RuntimeError("broken")
 
     for arm in mixture.ARMS:

@@ -93,6 +93,8 @@ def test_near_line_no_tower_runs_and_online_it_does(
     tower = policy.reader
     monkeypatch.setattr(policy, "reader", lambda state: ran.append("tower") or tower(state))
     nearline = Predictor("newsrec", bundle, backends, ServingConfig())
+    assert ask(nearline, user_id="stranger")["cold"]
+    assert ran == []
     ask(nearline, user_id="ann")
     assert ran == ["tower"], "ann has no vector yet"
     back_fill(backends.store, Tower(bundle))

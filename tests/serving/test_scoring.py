@@ -97,6 +97,9 @@ def test_served_scores_are_the_policys(name: str, use_time: bool, reads: int) ->
     rows = np.arange(1, len(IDS) + 1)[::-1].copy()
     expected = by_policy(who, rows, plain, by)
     assert expected.std() > 0.01 or (name == "popularity" and not use_time)
+    if reads == 0 and seen.nobody is not None:
+        unknown = scoring.reader_vectors(who.features, plain, by)
+        assert np.array_equal(seen.nobody, unknown)
     for on in (plain, seen):
         np.testing.assert_allclose(scoring.scores(who, rows, on, by), expected, rtol=1e-4, atol=1e-4)
 
