@@ -4,18 +4,22 @@ A request's id is the caller's ``X-Request-Id`` where that is one, else a new on
 gRPC in the trailing metadata). Readers' ids never stand in a line: who logs says what happened, not to whom.
 """
 
+import asyncio
 import json
 import logging
 import logging.config
 import re
 import uuid
-from contextvars import ContextVar
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Format = Literal["text", "json"]
+T = TypeVar("T")
 HEADER = "x-request-id"
 _HEADER = HEADER.encode()
 _VALID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -28,6 +32,11 @@ def request_id(given: bytes | None) -> str:
     if given is not None and _VALID.fullmatch(given):
         return given.decode()
     return uuid.uuid4().hex
+
+
+def in_thread(threads: Executor, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+    """``function`` of ``arguments`` in one of ``threads``, where its log lines carry the request's id as well."""
+    return asyncio.get_running_loop().run_in_executor(threads, copy_context().run, function, *arguments)
 
 
 class RequestIds:
