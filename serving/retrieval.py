@@ -80,8 +80,7 @@ class Finder:
         self._place = np.zeros(len(catalogue.ids), np.int64)  # row -> place among the newest first
         self._place[self._rows] = np.arange(len(self._rows))
         self.vectors, changed = _vectors(policy, catalogue, before)
-        newest = self.vectors[torch.from_numpy(self._rows)]  # [N, W]
-        self._known = torch.cat([newest, self._demand(self._rows, moment)], 1)  # [N, W + D]
+        self._wanted = self._demand(self._rows, moment)  # [N, D]
         hidden = catalogue.hidden_at[self._rows]
         self._hidden = np.flatnonzero(hidden < NEVER)
         self._hidden_at = hidden[self._hidden]
@@ -91,7 +90,8 @@ class Finder:
         self._index = None
         if self.width and self.live(moment, oldest) > self.config.exact:
             self._index = self._indexed(before, changed, oldest)
-            self._wanted = self._known[:, self.width :].contiguous()  # [N, D], a tenth of what is known
+        newest = self.vectors[torch.from_numpy(self._rows)]  # [N, W]
+        self._known = torch.cat([newest, self._wanted], 1).T.contiguous()  # [W + D, N]: a product reads it in order
 
     @property
     def width(self) -> int:
@@ -137,18 +137,21 @@ class Finder:
 
     def _scores(self, forms: Forms, features: Readers, now: int, places: slice | np.ndarray) -> Tensor:
         """[n]: of the articles at ``places``, which rise."""
-        known = self._known[places]  # [n, W + D]
-        if self.use_time and abs(now - self.moment) > DEMAND_SECONDS * 1e6:
-            known = torch.cat([known[:, : self.width], self._demand(self._rows[places], now)], 1)
-        columns = torch.cat([forms.article[0], forms.demand[0]])  # [W + D, F]
-        values = known @ columns + forms.level  # [n, F]
+        rows, far = self._rows[places], self.use_time and abs(now - self.moment) > DEMAND_SECONDS * 1e6
+        article, demand = forms.article[0].T, forms.demand[0].T  # [F, W], [F, D]
+        if isinstance(places, slice) and not far:
+            values = torch.cat([article, demand], 1) @ self._known[:, places]  # [F, n]
+        else:
+            wanted = self._demand(rows, now) if far else self._wanted[places]  # [n, D]
+            values = article @ self.vectors[torch.from_numpy(rows)].T + demand @ wanted.T
+        values += forms.level.T
         seen, times = self._shown(features)
         at = seen - places.start if isinstance(places, slice) else np.searchsorted(places, seen)
-        inside = (at >= 0) & (at < len(values))
+        inside = (at >= 0) & (at < len(rows))
         if not isinstance(places, slice):
             inside[inside] = places[at[inside]] == seen[inside]
-        values[torch.from_numpy(at[inside])] += torch.from_numpy(times[inside])[:, None] * forms.shown
-        return self.policy.combined(values)
+        values[:, torch.from_numpy(at[inside])] += forms.shown.T * torch.from_numpy(times[inside])
+        return self.policy.combined(values.T)
 
     def _demand(self, rows: np.ndarray, now: int) -> Tensor:
         """[n, D] float32: of ``rows`` [n] at ``now``, from what ``newsrec.transitions.candidates`` says of them."""
