@@ -4,11 +4,13 @@ The order makes an interruption harmless. A tombstone comes first, so no append 
 log's rows go before the rows that are folded from them; ``finished`` is noted last. Whoever is interrupted asks again.
 """
 
+import json
 from typing import NamedTuple
 
 from feature_repo.store import Forgotten
 from newsrec.erasure import Removed
 from serving.backends import Backends
+from serving.precompute import STATE
 
 
 class Deletion(NamedTuple):
@@ -50,4 +52,7 @@ def forget(backends: Backends, reader: str) -> Deletion:
     except OSError:
         backends.store.erase_readers([user_id])
         raise
+    progress = backends.store.root / STATE
+    if progress.exists() and json.dumps(user_id) in progress.read_text(encoding="utf-8"):
+        progress.unlink()  # names the last reader that an interrupted run had scored; the next run begins anew
     return Deletion(until, removed, store, database.flush_deletions(), database.finish_forgetting(user_id))

@@ -117,7 +117,7 @@ def precompute(
     store, total = backends.store, 0
     state = _State.read(store.root / STATE, bundle.released.version, backends.clock(), oldest_hours)
     if state.last is not None:
-        log.info("goes on after reader %s", state.last)
+        log.info("goes on where a run was interrupted")
     for ids in store.reader_ids():
         left = [i for i in ids if state.last is None or i > state.last]
         if not left:

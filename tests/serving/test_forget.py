@@ -1,5 +1,6 @@
 """``python -m serving forget READER``: gone everywhere, completed after an interruption, and not coming back."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from serving.backends import Backends
 from serving.collector import create_app
 from serving.forget import forget
 from serving.online_store import Histories
+from serving.precompute import STATE
 from tests.conftest import ROOT
 from tests.event_rows import article, event, recommendation
 from tests.serving.conftest import Site, clock
@@ -74,6 +76,15 @@ def test_a_reader_is_gone_everywhere_and_others_stay(backends: Backends) -> None
     assert rows(backends.store) == before | {"ann": None}
     again = forget(backends, "ann")
     assert (again.log, again.store) == (Removed(), Forgotten(0, 0))
+
+
+def test_the_progress_of_an_interrupted_batch_names_the_reader_no_more(backends: Backends) -> None:
+    progress = backends.store.root / STATE
+    progress.write_text(json.dumps({"version": "v", "began": 0, "last": "ann"}))
+    forget(backends, "an")
+    assert progress.exists()
+    forget(backends, "ann")
+    assert not progress.exists()
 
 
 STEPS = {

@@ -182,6 +182,7 @@ def _ready(stub: GRPCInferenceServiceStub) -> bool:
 
 FILES = {
     "serving/__main__.py": "options of the command line",
+    "serving/forget.py": "the store's folder, an option of the command line",
     "serving/security.py": "the token's file, an option of the command line",
     "serving/slate_counter.py": "the folder of --state",
     "serving/slate_log.py": "hands that folder on",
