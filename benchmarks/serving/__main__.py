@@ -6,6 +6,7 @@ The full run takes about an hour and wants two cores for itself, one for all ser
 KServe's no-op as it was when the bars were set, is void: it says so, writes nothing and ends with 3.
 """
 
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,8 @@ from benchmarks.serving import (
 from benchmarks.serving.table import tables
 from benchmarks.serving.void import Void
 
+STOCK = ("kserve", "feast", "uvicorn", "uvloop", "httptools", "redis")
+"""Packages that the designs are made of."""
 PARTS: dict[str, Any] = {
     "client": client,
     "designs": designs,
@@ -61,6 +64,7 @@ def main(
             console.print(f"[red]void[/red]: {void}", highlight=False)
             raise typer.Exit(3) from None
     results = running.gathered("serving", parts, sizes, begun, found)
+    results = results._replace(versions=results.versions | {name: metadata.version(name) for name in STOCK})
     running.publish("serving", results, not quick and not only, out)
     if "designs" in results.figures:
         print(tables(results.figures["designs"]))

@@ -1,5 +1,6 @@
 """What rounds say: medians with their spread, the bars, and whether the run counts at all."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,6 +59,7 @@ def judged(rounds: Rounds, backend: str, strict: bool) -> Part:
         for name in names
         if OURS in names and name != OURS
     }
+    print(f"{backend}: {told(figures['beside_no_op'])}", file=sys.stderr)
     if strict and backend == "redis":
         refuse_other_peers(figures["beside_no_op"])
     return Part(figures, bars(rounds, backend))
@@ -76,10 +78,17 @@ def beside_no_op(rounds: Rounds) -> dict[str, dict[str, Any]]:
 
 def refuse_other_peers(found: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise Void for peers whose share of the no-op's rate is further than WITHIN from the table's."""
-    far = {name: of["of_table"] for name, of in found.items() if not abs(of["of_table"] - 1.0) <= WITHIN}
+    far = {name: of for name, of in found.items() if not abs(of["of_table"] - 1.0) <= WITHIN}
     if far:
-        told = ", ".join(f"{name} {found[name]['found'].value:.5f} (table {found[name]['table']:.5f})" for name in far)
-        raise Void(f"peers are not what they were beside the no-op, as shares of its requests a second: {told}")
+        raise Void(f"peers are not what they were beside the no-op: {told(far)}")
+
+
+def told(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """What ``beside_no_op`` found, in words."""
+    return "; ".join(
+        f"{name} answers {of['found'].value:.5f} of the no-op's requests, {of['table']:.5f} in the table"
+        for name, of in found.items()
+    )
 
 
 def bars(rounds: Rounds, backend: str) -> list[Bar]:

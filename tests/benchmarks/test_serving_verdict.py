@@ -68,8 +68,9 @@ def test_a_peer_that_is_not_what_it_was_beside_the_no_op_voids_the_run(peer: str
     if counts:
         assert judged(other, "redis", True).figures["beside_no_op"][peer]["of_table"] == pytest.approx(factor, abs=0.02)
         return
-    with pytest.raises(Void, match=peer):
+    with pytest.raises(Void, match=f"{peer} answers .* in the table$") as void:
         judged(other, "redis", True)
+    assert str(void.value).count("answers") == 1, "the others are what they were"
     judged(other, "redis", False)
     judged(other, "sqlite", True)  # the table is of Redis
 
