@@ -86,7 +86,7 @@ def test_with_every_layer_it_scores_like_its_source(name: str) -> None:
     """Also where the same articles stand in other rows."""
     source, known = trained(name), catalogue("dxcba")
     policy = untrained(name, known.trained).eval()
-    layers = (*SCORER, "critics") if name != "transformer" else SCORER
+    layers = (*SCORER, "critics") if name not in ("transformer", "sasrec") else SCORER
     said = warm_start(policy, known, source, layers)
     state, candidates = request()
     with torch.inference_mode():
@@ -94,6 +94,15 @@ def test_with_every_layer_it_scores_like_its_source(name: str) -> None:
         found = policy.scores(*renumbered(state, candidates, torch.tensor([0, 5, 4, 3, 1])))
     torch.testing.assert_close(found, expected)
     assert (said["policy"], said["version"], said["articles"]) == (name, source.version, 4)
+
+
+@pytest.mark.parametrize("name", ["nrms", "pp_rec"])
+def test_a_ranker_by_content_lends_its_articles_to_a_long_term_policy(name: str) -> None:
+    source = trained(name)
+    policy, found = changed("iql", catalogue("abcd"), source, ("content", "identity"))
+    assert found == {"article.content.weight", "article.identity.weight"}
+    theirs = source.policy.state_dict()
+    assert all(torch.equal(policy.state_dict()[key], theirs[key]) for key in found)
 
 
 def renumbered(state: State, candidates: Candidates, rows: torch.Tensor) -> tuple[State, Candidates]:

@@ -150,11 +150,9 @@ ALS = [
     als.Config(width=width, confidence=confidence, penalty=penalty)
     for width, confidence, penalty in ((32, 2.0, 10.0), (64, 2.0, 10.0), (64, 4.0, 20.0), (64, 10.0, 50.0))
 ]
-BPR = [bpr.Config(width=64, forget_rate=0.0, learning_rate=0.005, weight_decay=decay) for decay in (0.1, 0.4)]
-LIGHTGCN = [
-    lightgcn.Config(width=64, forget_rate=0.0, learning_rate=0.005, weight_decay=decay, layers=1, gain=16.0)
-    for decay in (0.1, 0.4)
-]
+STEPPED = {"width": 64, "forget_rate": 0.0, "learning_rate": 0.01, "negatives": 16}
+BPR = [bpr.Config(**STEPPED, weight_decay=decay) for decay in (0.3, 1.0)]  # type: ignore[arg-type]
+LIGHTGCN = [lightgcn.Config(**STEPPED, weight_decay=decay, gain=16.0) for decay in (0.1, 0.4)]  # type: ignore[arg-type]
 CONTENDERS: dict[str, Contender] = {"ease": fit_ease, "als": fit_als, "bpr": fit_bpr, "lightgcn": fit_lightgcn}
 
 
