@@ -47,8 +47,8 @@ def protocol(size: Size) -> str:
     return (
         f"{size.fewer:,} and {size.more:,} readers with {size.snapshots} snapshots of 50 reads, 64 impressions and six "
         "counts each; Store.materialize and Feast's materialize of the same view with its default engine, in turns, "
-        f"each in a process of its own, into an empty {' and '.join(size.stores)}; rows a second and a CPU second while "
-        "it runs, peak resident memory, and a digest of all rows read back afterwards against that of offline ones."
+        f"each in a process of its own, into an empty {' and '.join(size.stores)}; rows a second and a CPU second "
+        "while it runs, peak resident memory, and a digest of all rows read back against that of offline ones."
     )
 
 
