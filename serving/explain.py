@@ -7,10 +7,8 @@ reads is asked with each read left out instead. They say what the history did to
 article stands for another reason, such as exploration.
 """
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from newsrec import transitions
 from newsrec.encoders.scorer import HistoryScorer
 from newsrec.evaluation.explanation import Method, read_attributions
 from newsrec.transitions import Candidates, State
+from serving.logs import in_thread
 from serving.recommend import Decision, Shelf
 from serving.refusals import Busy
 from serving.schema import SlateRequest
@@ -55,9 +54,7 @@ class Explainer:
             raise Busy(f"{MAX_WAITING} explanations wait already; ask again")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, copy_context().run, lambda: [explanation(*decide(request)) for request in requests]
-            )
+            return await in_thread(self._thread, lambda: [explanation(*decide(request)) for request in requests])
         finally:
             self._waiting -= 1
 

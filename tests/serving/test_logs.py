@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -131,6 +132,16 @@ def test_our_lines_are_written_once_from_info_on_and_those_of_libraries_from_war
         "an info of serving.x",
         *(f"a warning of {name}" for name in ("serving.x", "uvicorn.access", "feast")),
     ]
+
+
+def test_a_thread_that_works_for_a_request_knows_its_id() -> None:
+    async def ask() -> tuple[str, str]:
+        REQUEST.set("mine")
+        with ThreadPoolExecutor(1) as threads:
+            loop = asyncio.get_running_loop()
+            return await logs.in_thread(threads, REQUEST.get), await loop.run_in_executor(threads, REQUEST.get)
+
+    assert asyncio.run(ask()) == ("mine", "")
 
 
 def test_the_pattern_lets_no_line_break_through() -> None:
