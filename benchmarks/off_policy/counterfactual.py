@@ -115,7 +115,7 @@ def _under(first: np.ndarray, chosen: np.ndarray, chance: np.ndarray) -> Under:
     target, clicks, to_go = np.empty((3, *chosen.shape))
     for k in range(chosen.shape[1]):
         given = left / left.sum(1, keepdims=True)  # [m, C]
-        target[:, k] = given[rows, chosen[:, k]]
+        target[:, k] = np.minimum(given[rows, chosen[:, k]], 1.0)
         clicks[:, k], to_go[:, k] = (given * chance[:, :, k]).sum(1), (given * below[:, :, k]).sum(1)
         left[rows, chosen[:, k]] = 0.0
     places = marginals(first, chosen.shape[1])  # [m, C, K]
@@ -129,7 +129,7 @@ def marginals(first: np.ndarray, places: int) -> np.ndarray:
         raise ValueError(f"places is {places}, expected 1 to 3: more have too many pairs above them")
     found = [first]
     if places > 1:
-        above = first / (1.0 - first)  # [m, C] one stands above, over what is left
+        above = first / (1.0 - first).clip(min=LEAST**2)  # [m, C] one stands above, over what is left
         found.append(first * (above.sum(1, keepdims=True) - above))
     if places > 2:
         left = 1.0 - first[:, :, None] - first[:, None]  # [m, C, C] behind the pair b, c
@@ -149,6 +149,7 @@ def mixed(parts: Sequence[Under], shares: Sequence[float]) -> Under:
             column.append(sum(w * getattr(part, name)[:, k] for w, part in zip(weight, parts, strict=True)))
         weight = weight * np.stack([part.target[:, k] for part in parts])
     target, clicks, to_go = (np.stack(column, 1) for column in columns)
+    target = np.minimum(target, 1.0)  # a sum of shares of 1, rounded
     marginal, model = (
         sum(share * getattr(part, name) for share, part in zip(shares, parts, strict=True))
         for name in ("marginal", "model")
