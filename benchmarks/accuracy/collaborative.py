@@ -43,9 +43,9 @@ class Size:
     """How much is tried."""
 
     seeds: int = 5
-    passes: int = 120
+    passes: int = 60
     """Over the readers, for what learns by steps."""
-    look: int = 20
+    look: int = 10
     """Passes between two looks at validation."""
     items: int | None = None
     """Least read items that are left out are all beyond this many; None: none."""
@@ -150,9 +150,15 @@ ALS = [
     als.Config(width=width, confidence=confidence, penalty=penalty)
     for width, confidence, penalty in ((32, 2.0, 10.0), (64, 2.0, 10.0), (64, 4.0, 20.0), (64, 10.0, 50.0))
 ]
-STEPPED = {"width": 64, "forget_rate": 0.0, "learning_rate": 0.01, "negatives": 16}
-BPR = [bpr.Config(**STEPPED, weight_decay=decay) for decay in (0.3, 1.0)]  # type: ignore[arg-type]
-LIGHTGCN = [lightgcn.Config(**STEPPED, weight_decay=decay, gain=16.0) for decay in (0.1, 0.4)]  # type: ignore[arg-type]
+STEPPED = {"width": 64, "forget_rate": 0.0, "learning_rate": 0.01}
+BPR = [
+    bpr.Config(**STEPPED, weight_decay=decay, negatives=64, alpha=0.75)  # type: ignore[arg-type]
+    for decay in (0.1, 0.3)
+]
+LIGHTGCN = [
+    lightgcn.Config(**STEPPED, weight_decay=decay, negatives=16, gain=16.0)  # type: ignore[arg-type]
+    for decay in (0.1, 0.4)
+]
 CONTENDERS: dict[str, Contender] = {"ease": fit_ease, "als": fit_als, "bpr": fit_bpr, "lightgcn": fit_lightgcn}
 
 
