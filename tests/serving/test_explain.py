@@ -18,7 +18,7 @@ from serving.recommend import Decision, ServingConfig, Shelf, Visit, recommend
 from serving.refusals import Busy
 from serving.schema import SlateRequest
 from serving.stored_readers import unknown_reader
-from tests.serving.conftest import Process, Site
+from tests.serving.conftest import Process, Site, wait_for
 from tests.serving.test_predictor import V1, ask
 from tests.serving.test_recommend import CATALOGUE, NOW, reader, shelf
 
@@ -145,7 +145,8 @@ def test_the_slate_that_was_predicted_is_explained_and_not_logged(
 ) -> None:
     request = {"user_id": "ann", "k": 6, "seed": 11, "time": site.now}
     predicted = ask(predictor, **request)
-    before = database.export().recommendations.num_rows
+    wait_for(lambda: predicted["request_id"] in requests(database))
+    before = requests(database)
     headers = {"authorization": "Bearer secret", "x-mine": "1"}
     answer = predictor.http.post(EXPLAIN, json={"instances": [request, request | {"user_id": "new"}]}, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -157,7 +158,13 @@ def test_the_slate_that_was_predicted_is_explained_and_not_logged(
     assert {read["article_id"] for item in first["slate"] for read in item["driven_by"]} <= {"a05", "a10", "a12"}
     assert all(item["driven_by"] for item in first["slate"])
     assert (second["reads"], second["method"]) == (0, None)
-    assert database.export().recommendations.num_rows == before
+    later = ask(predictor, user_id="ann", k=1)["request_id"]
+    wait_for(lambda: later in requests(database))  # what was put into the log before it is there as well
+    assert requests(database) == before | {later}
+
+
+def requests(database: EventDatabase) -> set[str]:
+    return set(database.export().recommendations["request_id"].to_pylist())
 
 
 @pytest.mark.parametrize(
