@@ -181,7 +181,12 @@ def _ready(stub: GRPCInferenceServiceStub) -> bool:
 
 
 FILES = {
-    "serving/__main__.py": "options of the command line",
+    "serving/commands/opening.py": "options of the command line",
+    "serving/commands/options.py": "options of the command line",
+    "serving/commands/predictor.py": "options of the command line",
+    "serving/commands/collector.py": "options of the command line",
+    "serving/commands/ahead.py": "options of the command line",
+    "serving/commands/experiment.py": "options of the command line",
     "serving/forget.py": "the store's folder, an option of the command line",
     "serving/security.py": "the token's file, an option of the command line",
     "serving/slate_counter.py": "the folder of --state",
