@@ -1,5 +1,6 @@
 """What is installed where: the names of the images, and that serving reaches nothing that its image lacks."""
 
+import ast
 import re
 import tomllib
 
@@ -19,11 +20,22 @@ def modules(*extras: str) -> set[str]:
     return {name.replace("-", "_") for name in names - {PROJECT["name"]}}
 
 
+FITTING = ("baselines/als", "baselines/ease", "baselines/lightgcn", "encoders/co_reading", "encoders/fold_in")
+"""Files of newsrec that import scipy in what only training calls."""
+
+
+def at_import(tree: ast.Module) -> list[str]:
+    """What is imported with the module, outside functions and not for types alone."""
+    return imports(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
+
+
 def reached(start: str) -> set[str]:
-    """Every module that the folder ``start`` imports, and what of ours that imports in turn."""
-    paths, found = list((ROOT / start).glob("*.py")), set()
+    """Every module that the folder ``start`` imports, and what of ours that imports in turn; of FITTING what serves."""
+    paths, found = list((ROOT / start).rglob("*.py")), set()
+    fitting = {ROOT / "newsrec" / f"{name}.py" for name in FITTING}
     while paths:
-        for name in imports(parsed(paths.pop())):
+        path = paths.pop()
+        for name in at_import(parsed(path)) if path in fitting else imports(parsed(path)):
             if name not in found:
                 found.add(name)
                 if exists(name) and not (ROOT / name.replace(".", "/")).is_dir():

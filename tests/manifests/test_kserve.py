@@ -99,7 +99,7 @@ def command_lines_are_those_of_the_code(objects: list[Object]) -> Iterator[str]:
                     yield f"{pod.owner}: declares {declared}, the code listens on {listening}"
                 if taken["host"] != "0.0.0.0":
                     yield f"{pod.owner}: listens on {taken['host']}, where no Service reaches it"
-                if str(taken.get("artifact", MOUNTED)) != MOUNTED:
+                if str(taken.get("artifact") or MOUNTED) != MOUNTED:
                     yield f"{pod.owner}: the artefact is read from {taken['artifact']}, KServe mounts {MOUNTED}"
                 mounts = {mount["mountPath"] for mount in part["volumeMounts"]}
                 folders = {str(taken["store"]), str(taken["reader_key_file"].parent)}

@@ -155,7 +155,7 @@ def test_loading_and_unloading_models_wants_the_token(site: Site) -> None:
         wait_for(lambda: predictor.http.get("/v2/health/ready").status_code == 200)
         unload, borne = "/v2/repository/models/newsrec/unload", f"Bearer {TOKEN}"
         assert predictor.http.post(unload).status_code == 401
-        assert predictor.http.post(unload, headers={"Authorization": borne}).status_code == 501
+        assert predictor.http.post(unload, headers={"Authorization": borne}).status_code == 405
         asked = {"instances": [{"user_id": "ann", "k": 3}]}
         assert predictor.http.post("/v1/models/newsrec:predict", json=asked).status_code == 200
         stub = GRPCInferenceServiceStub(channel)
