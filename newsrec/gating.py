@@ -98,7 +98,8 @@ def judge(
 ) -> Verdict:
     """What ``rows`` say of ``candidate``. An incumbent of other features cannot be scored: then the log's mean stands.
 
-    The same log always gives the same verdict, but for a guard-rail of latency, which is measured anew. Raises InvalidLog, and ValueError without ``asked.shipping``.
+    The same log always gives the same verdict, but for a guard-rail of latency, which is measured anew. Raises
+    InvalidLog, and ValueError without ``asked.shipping``.
     """
     if asked.shipping is None:
         raise ValueError("the gate has no [shipping] table, expected what the log is asked for; rankings need no log")
