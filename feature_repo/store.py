@@ -68,6 +68,7 @@ def open_store(root: str | Path, timeout_seconds: float | None = None) -> "Store
     """The feature store that ``create_store`` made in ``root``. Raises FeatureStoreMissing and FeatureStoreMismatch.
 
     ``timeout_seconds`` is how long the online store may take for one answer, by default as long as a pipeline waits.
+    With it, the online store is not asked before the first read.
     """
     root = Path(root).absolute()
     if not (root / "registry.db").exists():
@@ -91,7 +92,8 @@ class Store:
         known = services.get("reader_slate")
         self._slate = None if known is None else Served(self._feast, provider, known)
         repository.refuse_other_hash(root, self._reader.service.tags.get(HASH_TAG))
-        self.readers([""])  # an online store that does not answer is found here
+        if timeout_seconds is None:
+            self.readers([""])  # an online store that does not answer is found here; who is in a hurry finds it later
 
     def feature_hash(self) -> str:
         """The hash of the features that the store was made for."""

@@ -155,6 +155,9 @@ def test_redis_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("NEWSREC_REDIS", "127.0.0.1:1")
     with pytest.raises(FeatureStoreMissing, match=r"online store 127\.0\.0\.1:1.* does not answer"):
         create_store(tmp_path)
+    hasty = open_store(tmp_path, timeout_seconds=0.05)
+    with pytest.raises(FeatureStoreMissing, match="does not answer"):
+        hasty.readers(["a"])
     monkeypatch.setenv("NEWSREC_REDIS", "somewhere")
     with pytest.raises(FeatureStoreMissing, match="'somewhere', expected host:port"):
         create_store(tmp_path)
