@@ -136,7 +136,7 @@ def marginals(first: np.ndarray, places: int) -> np.ndarray:
         pair = above[:, :, None] * first[:, None] / left.clip(min=LEAST)
         pair *= ~np.eye(first.shape[1], dtype=bool)
         found.append(first * (pair.sum((1, 2))[:, None] - pair.sum(1) - pair.sum(2)))
-    return np.stack(found, 2)
+    return np.stack(found, 2).clip(0.0, 1.0)  # of an article that is all but certain, differences of large numbers
 
 
 def mixed(parts: Sequence[Under], shares: Sequence[float]) -> Under:
