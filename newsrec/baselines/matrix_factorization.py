@@ -22,15 +22,11 @@ Differs from the papers:
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from newsrec.encoders.article import ArticleEncoder, Demand, Fatigue, forget
-from newsrec.encoders.forms import Forms, one
 from newsrec.encoders.history import after_last_read, pool
-from newsrec.policy import mask_scores
-from newsrec.rl.objectives import slate_cross_entropy
-from newsrec.transitions import Candidates, State, Transitions, clicked, shown
+from newsrec.encoders.taste import SlateLearner, TasteScorer
+from newsrec.transitions import State
 
 
 @dataclass(frozen=True)
@@ -56,51 +52,18 @@ class Config:
             raise ValueError(f"learning_rate is {self.learning_rate}, expected more than 0")
 
 
-class MatrixFactorizationPolicy(nn.Module):
+class MatrixFactorizationPolicy(TasteScorer):
     """A factor for each of ``articles`` articles, by content and by identity."""
 
     def __init__(self, config: Config, articles: int) -> None:
-        super().__init__()
-        self.config, self.articles = config, articles
-        self.article = ArticleEncoder(articles, config.width)
-        self.demand, self.fatigue = Demand(), Fatigue()
-
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32."""
-        reader = self.reader(state)  # [B, W]
-        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
-        affinity = (offered @ reader[..., None]).squeeze(-1)  # [B, C]
-        return mask_scores(affinity + self.demand(candidates) + self.fatigue(candidates), candidates)
+        super().__init__(config.width, articles)
+        self.config = config
 
     def reader(self, state: State) -> Tensor:
         """[B, W]: the pooled factors of the reads."""
         reads = self.article(state.history_index, state.history_content)  # [B, H, W]
         return after_last_read(pool(reads, self.config.alpha), state.history_mask)
 
-    def forms(self, reader: Tensor, context: Tensor) -> Forms:
-        """As ``newsrec.encoders.forms.Formed``."""
-        return one(reader, self.demand.weight, self.fatigue.weight)
 
-    def combined(self, values: Tensor) -> Tensor:
-        """[...] from the ``values`` [..., 1] of the forms."""
-        return values[..., 0]
-
-
-class MatrixFactorizationLearner:
-    """Clicked against shown, by AdamW."""
-
-    def __init__(self, policy: MatrixFactorizationPolicy, generator: torch.Generator) -> None:
-        self.policy, self.generator = policy, generator
-        config = policy.config
-        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            policy.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
-
-    def update(self, batch: Transitions) -> dict[str, float]:
-        rate, articles = self.policy.config.forget_rate, self.policy.articles
-        state, candidates = forget(batch.state, shown(batch), rate, articles, self.generator)
-        loss = slate_cross_entropy(self.policy.scores(state, candidates), clicked(batch))
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.item()}
+class MatrixFactorizationLearner(SlateLearner):
+    """``newsrec.encoders.taste`` as it stands."""

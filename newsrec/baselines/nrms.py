@@ -26,13 +26,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from newsrec.encoders.article import ArticleEncoder, Demand, Fatigue, forget
 from newsrec.encoders.attention import ReadingAttention
 from newsrec.encoders.collaborative import check
-from newsrec.encoders.forms import Forms, one
-from newsrec.policy import mask_scores
-from newsrec.rl.objectives import slate_cross_entropy
-from newsrec.transitions import Candidates, State, Transitions, clicked, shown
+from newsrec.encoders.taste import SlateLearner, TasteScorer
+from newsrec.transitions import State
 
 GAIN = 4.0
 
@@ -59,51 +56,19 @@ class Config:
             raise ValueError(f"width is {self.width}, expected a multiple of the {self.heads} heads")
 
 
-class NrmsPolicy(nn.Module):
+class NrmsPolicy(TasteScorer):
     """Attention over reads; ``articles`` of them have an identity."""
 
     def __init__(self, config: Config, articles: int) -> None:
-        super().__init__()
-        self.config, self.articles = config, articles
-        self.article = ArticleEncoder(articles, config.width)
+        super().__init__(config.width, articles)
+        self.config = config
         self.reads = ReadingAttention(config.width, config.heads, config.dropout)
         self.gain = nn.Parameter(torch.tensor(GAIN))
-        self.demand, self.fatigue = Demand(), Fatigue()
-
-    def scores(self, state: State, candidates: Candidates) -> Tensor:
-        """[B, C] float32."""
-        offered = self.article(candidates.article_index, candidates.content)  # [B, C, W]
-        affinity = (offered @ self.reader(state)[..., None]).squeeze(-1)  # [B, C]
-        return mask_scores(affinity + self.demand(candidates) + self.fatigue(candidates), candidates)
 
     def reader(self, state: State) -> Tensor:
         """[B, W]: ``gain`` times u."""
         return self.gain * self.reads(self.article(state.history_index, state.history_content), state.history_mask)
 
-    def forms(self, reader: Tensor, context: Tensor) -> Forms:
-        """As ``newsrec.encoders.forms.Formed``."""
-        return one(reader, self.demand.weight, self.fatigue.weight)
 
-    def combined(self, values: Tensor) -> Tensor:
-        """[...] from the ``values`` [..., 1] of the forms."""
-        return values[..., 0]
-
-
-class NrmsLearner:
-    """Clicked against shown, by AdamW."""
-
-    def __init__(self, policy: NrmsPolicy, generator: torch.Generator) -> None:
-        self.policy, self.generator = policy, generator
-        config = policy.config
-        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            policy.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
-
-    def update(self, batch: Transitions) -> dict[str, float]:
-        rate, articles = self.policy.config.forget_rate, self.policy.articles
-        state, candidates = forget(batch.state, shown(batch), rate, articles, self.generator)
-        loss = slate_cross_entropy(self.policy.scores(state, candidates), clicked(batch))
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.item()}
+class NrmsLearner(SlateLearner):
+    """``newsrec.encoders.taste`` as it stands."""

@@ -27,13 +27,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from newsrec.encoders.article import DEMAND_FEATURES, DEMAND_PRIOR, ArticleEncoder, Fatigue, demand_features, forget
+from newsrec.encoders.article import DEMAND_FEATURES, DEMAND_PRIOR, ArticleEncoder, Fatigue, demand_features
 from newsrec.encoders.attention import ReadingAttention
 from newsrec.encoders.collaborative import check
 from newsrec.encoders.forms import Forms, one, stacked
+from newsrec.encoders.taste import SlateLearner
 from newsrec.policy import mask_scores
-from newsrec.rl.objectives import slate_cross_entropy
-from newsrec.transitions import CONTEXT_DIM, Candidates, State, Transitions, clicked, shown
+from newsrec.transitions import CONTEXT_DIM, Candidates, State
 
 GAIN = 8.0
 """At the start, of taste: eta starts at one half."""
@@ -117,21 +117,5 @@ class PpRecPolicy(nn.Module):
         return (1.0 - eta) * taste + eta * popularity + fatigue
 
 
-class PpRecLearner:
-    """Clicked against shown, by AdamW."""
-
-    def __init__(self, policy: PpRecPolicy, generator: torch.Generator) -> None:
-        self.policy, self.generator = policy, generator
-        config = policy.config
-        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            policy.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
-
-    def update(self, batch: Transitions) -> dict[str, float]:
-        rate, articles = self.policy.config.forget_rate, self.policy.articles
-        state, candidates = forget(batch.state, shown(batch), rate, articles, self.generator)
-        loss = slate_cross_entropy(self.policy.scores(state, candidates), clicked(batch))
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.item()}
+class PpRecLearner(SlateLearner):
+    """``newsrec.encoders.taste`` as it stands."""
