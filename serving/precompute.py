@@ -23,7 +23,7 @@ from newsrec.files import write_whole
 from newsrec.transitions import Readers
 from serving.backends import Backends
 from serving.bundle import Bundle
-from serving.recommend import ServingConfig, Visit, ranked
+from serving.recommend import ServingConfig, Visit, barred, ranked
 from serving.schema import SlateRequest
 from serving.shelf import Shelf
 
@@ -92,11 +92,10 @@ def _stored(
     except ValueError:
         return None, "packing"
     rows = catalogue.rows_of_keys(keys)  # [C], 0 for what this catalogue does not know
-    read = catalogue.rows_of_keys(visit.features.key[0, : visit.features.length[0]])
-    barred = np.concatenate([[0], read, catalogue.rows([*request.exclude, *visit.read])])
+    gone = np.append(barred(visit, shelf), 0)
     oldest = now - int(config.shelf_life_hours * HOUR)
     published = catalogue.published_at[rows]
-    shown = (published <= now) & (published > oldest) & (catalogue.hidden_at[rows] > now) & ~np.isin(rows, barred)
+    shown = (published <= now) & (published > oldest) & (catalogue.hidden_at[rows] > now) & ~np.isin(rows, gone)
     if shown.sum() < request.k:
         return None, "few"
     return (rows[shown], scores[shown]), "stored"

@@ -161,8 +161,18 @@ def retrieved(
     size = max(finder.config.size, request.k)
     if finder.live(now, oldest) <= size:
         return None
-    barred = np.concatenate([read, shelf.catalogue.rows([*request.exclude, *visit.read])])
-    return finder.find(forms, visit.features, now, oldest, max(now, visit.now), barred, size)
+    return finder.find(forms, visit.features, now, oldest, max(now, visit.now), barred(visit, shelf, read), size)
+
+
+def barred(visit: Visit, shelf: Shelf, read: np.ndarray | None = None) -> np.ndarray:
+    """[n] int64: catalogue rows that the reader has read or the request excludes, 0 for what the shelf does not know.
+
+    ``read`` are the reader's ``scoring.read_rows``, where they are known already.
+    """
+    read = scoring.read_rows(visit.features, shelf) if read is None else read
+    if not visit.request.exclude and not visit.read:
+        return read
+    return np.concatenate([read, shelf.catalogue.rows([*visit.request.exclude, *visit.read])])
 
 
 def chosen(
@@ -198,11 +208,9 @@ def shortlist(visit: Visit, shelf: Shelf, config: ServingConfig, read: np.ndarra
     else:
         rows = _named(request.candidates, catalogue)
         rows = rows[(catalogue.published_at[rows] <= now) & (catalogue.published_at[rows] > oldest)]
-    barred = np.zeros(len(catalogue.ids), np.bool_)
-    barred[scoring.read_rows(visit.features, shelf) if read is None else read] = True
-    if request.exclude or visit.read:
-        barred[catalogue.rows([*request.exclude, *visit.read])] = True
-    rows = rows[(catalogue.hidden_at[rows] > max(now, visit.now)) & ~barred[rows]]
+    gone = np.zeros(len(catalogue.ids), np.bool_)
+    gone[barred(visit, shelf, read)] = True
+    rows = rows[(catalogue.hidden_at[rows] > max(now, visit.now)) & ~gone[rows]]
     if len(rows) <= MAX_CANDIDATES:
         return rows
     newest, others = rows[: MAX_CANDIDATES // 2], rows[MAX_CANDIDATES // 2 :]

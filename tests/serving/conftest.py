@@ -17,10 +17,11 @@ import httpx
 import pytest
 import torch
 
-from feature_repo.store import Store, create_store
+from feature_repo.store import Store, create_store, open_store
 from newsrec import artifact, catalogue, dataset, releases
 from newsrec.event_log import EventDatabase
 from newsrec.registry import REGISTRY
+from serving.backends import Backends
 from tests.conftest import ROOT
 from tests.serving import small_log
 
@@ -180,3 +181,12 @@ def database(site: Site) -> Iterator[EventDatabase]:
     opened = EventDatabase(site.event_log)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
+    """A copy of the site's store before anything happened, and an empty event log."""
+    shutil.copytree(site.untouched_store, tmp_path / "store")
+    database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
+    yield Backends(open_store(tmp_path / "store"), database, None, clock)
+    database.close()

@@ -1,17 +1,12 @@
 """A release that is swapped in: the next request has all of it, and one in flight nothing of it."""
 
 import asyncio
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from feature_repo.store import open_store
 from newsrec import artifact
 from newsrec.artifact import Artifact
-from newsrec.event_log import EventDatabase
 from serving.backends import Backends
 from serving.bundle import make_bundle
 from serving.live_articles import Refresher
@@ -20,14 +15,6 @@ from serving.recommend import ServingConfig
 from serving.server import NotReady
 from tests.serving.conftest import Site, clock, wait_for
 from tests.serving.test_mixture import other_policy
-
-
-@pytest.fixture
-def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
-    shutil.copytree(site.untouched_store, tmp_path / "store")
-    database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
-    yield Backends(open_store(tmp_path / "store"), database, None, clock)
-    database.close()
 
 
 @pytest.fixture

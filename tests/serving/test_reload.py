@@ -2,11 +2,9 @@
 
 import asyncio
 import gc
-import shutil
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import REGISTRY as METRICS
 
-from feature_repo.store import open_store
 from newsrec import artifact, mixture, releases, stopped_experiments
-from newsrec.event_log import EventDatabase
 from serving import reload as module
 from serving.backends import Backends
 from serving.bundle import make_bundle
@@ -42,14 +38,6 @@ def root(site: Site, tmp_path: Path) -> Path:
     """A releases folder with the site's artefact."""
     releases.publish_artifact(tmp_path / "releases", site.folder / "artifact", "", "run 1")
     return tmp_path / "releases"
-
-
-@pytest.fixture
-def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
-    shutil.copytree(site.untouched_store, tmp_path / "store")
-    database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
-    yield Backends(open_store(tmp_path / "store"), database, None, clock)
-    database.close()
 
 
 @pytest.fixture

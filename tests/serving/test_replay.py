@@ -1,13 +1,11 @@
 """kill -9 of a collector: nothing acknowledged is lost or doubled, and histories catch up without the readers' help."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,24 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
-from feature_repo.store import FeatureStoreError, Store, open_store
+from feature_repo.store import FeatureStoreError, Store
 from newsrec.event_log import EventDatabase
 from serving.backends import Backends
 from serving.online_store import Histories
 from serving.replay import GRACE, Replay
 from tests.conftest import ROOT
 from tests.event_rows import NOON, event, recommendation
-from tests.serving.conftest import Site, clock, free_port, serving, start, wait_for
+from tests.serving.conftest import clock, free_port, serving, start, wait_for
 
 ARTICLES = [f"a{i:02}" for i in range(40)]
-
-
-@pytest.fixture
-def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
-    shutil.copytree(site.untouched_store, tmp_path / "store")
-    database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
-    yield Backends(open_store(tmp_path / "store"), database, None, clock)
-    database.close()
 
 
 def decide(database: EventDatabase, *readers: str) -> None:
