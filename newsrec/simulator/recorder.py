@@ -35,6 +35,8 @@ CODED_SCHEMAS = {
     for name, coded in _CODED.items()
 }
 """Those of ``events``, with dictionary arrays."""
+_LOCALES = list(dict.fromkeys(locale for locale, _ in PLACES))
+_LOCALE_OF_PLACE = np.array([_LOCALES.index(locale) for locale, _ in PLACES])
 _PLACE_IN_SLATE = pa.array([f"{number:03d}" for number in range(len(KINDS) * LARGEST_SLATE)])
 
 
@@ -111,7 +113,7 @@ class Recorder:
         context = {
             "device": _coded(self._device(d.reader, d.user, d.visit), DEVICES),
             "surface": _coded(same, ["front"]),
-            "locale": _coded(self._place[d.reader], [locale for locale, _ in PLACES]),
+            "locale": _coded(_LOCALE_OF_PLACE[self._place[d.reader]], _LOCALES),
             "utc_offset_minutes": pa.array(self._utc_offset[d.reader], pa.int16()),
         }
         columns = {
@@ -171,7 +173,7 @@ def _by_arrival(f: Feedback) -> np.ndarray:
 
 
 def _coded(rows: np.ndarray, values: Sequence[str] | pa.Array, missing: np.ndarray | None = None) -> pa.DictionaryArray:
-    """``values`` at ``rows``, null where ``missing``."""
+    """``values`` (each once, or Parquet falls back to plain text) at ``rows``, null where ``missing``."""
     at = pa.array(rows.astype(np.int32, copy=False), mask=missing)
     return pa.DictionaryArray.from_arrays(at, values if isinstance(values, pa.Array) else pa.array(values), safe=False)
 

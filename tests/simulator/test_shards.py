@@ -88,6 +88,16 @@ def test_a_file_holds_text_whatever_it_was_written_from(tmp_path: Path) -> None:
             assert str(field.type).replace("element:", "item:") == str(expected.type)
 
 
+def test_what_comes_again_is_stored_by_a_dictionary_and_no_memory_that_nobody_wrote(tmp_path: Path) -> None:
+    """A dictionary with a value twice makes Parquet fall back to text and write a byte that was never set."""
+    shards.write(CONFIG, tmp_path / "log")
+    group = pq.ParquetFile(tmp_path / "log" / "recommendations.parquet" / "00000.parquet").metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    coded = {column.path_in_schema for column in columns if column.has_dictionary_page}
+    assert {"context.locale", "context.device", "policy", "slate.list.element"} <= coded
+    assert {c.path_in_schema for c in columns if "RLE_DICTIONARY" in c.encodings} == coded
+
+
 def test_memory_does_not_grow_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard is written in row groups of a day or some, which follow each other in time."""
     monkeypatch.setattr(shards, "DECISIONS_TOGETHER", 40)
