@@ -40,6 +40,8 @@ LIBRARIES = (
     "feast.infra.offline_stores.duckdb",
     "feast.infra.online_stores.sqlite",
     "feast.infra.online_stores.redis",
+    "kserve",
+    "uvloop",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
 )

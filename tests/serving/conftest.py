@@ -26,6 +26,8 @@ from tests.conftest import ROOT
 from tests.serving import small_log
 
 START_SECONDS = 90
+PYTHON = sys.executable
+"""What servers and commands are started with; ``warm`` puts another one here."""
 
 
 class Site(NamedTuple):
@@ -95,19 +97,32 @@ class Process(NamedTuple):
     grpc_port: int
 
 
-def start(folder: Path, name: str, *arguments: str, **environment: str) -> Process:
+def start(folder: Path, name: str, *arguments: str, python: str = "", **environment: str) -> Process:
     """``python -m serving ARGUMENTS`` on free ports, not yet answering; its output goes to ``folder/name.log``."""
     port, grpc_port, log = free_port(), free_port(), folder / f"{name}.log"
     ports = [f"--port={port}"] if "collector" in arguments else [f"--http-port={port}", f"--grpc-port={grpc_port}"]
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serving", *arguments, *ports],
+            [python or PYTHON, "-m", "serving", *arguments, *ports],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
     return Process(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30), process, log, grpc_port)
+
+
+def ended(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """``python -m serving ARGUMENTS``, once it has ended."""
+    return subprocess.run(
+        [PYTHON, "-m", "serving", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 @contextmanager
@@ -152,6 +167,14 @@ def sqlite_alone() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="package")
+def warm(python: Path) -> Iterator[None]:
+    """Servers and commands are programs of ``python``: they start in a second, where imports take nine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "PYTHON", str(python))
+        yield
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return make_site(tmp_path_factory.mktemp("site"), width=16, layers=1)
@@ -159,9 +182,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="session")
 def both(site: Site) -> Iterator[tuple[Process, Process]]:
-    """The predictor and the collector of ``site``, started side by side."""
-    predictor = start(site.folder, "predictor", f"--artifact={site.folder / 'releases'}", *site.options)
-    collector = start(site.folder, "collector", "collector", *site.options)
+    """The predictor and the collector of ``site``, started side by side, with what users start them with."""
+    cold = {"python": sys.executable}
+    predictor = start(site.folder, "predictor", f"--artifact={site.folder / 'releases'}", *site.options, **cold)
+    collector = start(site.folder, "collector", "collector", *site.options, **cold)
     with serving(predictor, collector):
         yield predictor, collector
 

@@ -15,6 +15,7 @@ from serving.server import GRACE_SECONDS
 from tests.serving.conftest import Process, Site, answers, serving, start, wait_for
 from tests.serving.test_predictor import V1
 
+pytestmark = pytest.mark.usefixtures("warm")
 CLIENTS = 8
 
 

@@ -1,10 +1,8 @@
 """``python -m serving forget READER``: gone everywhere, completed after an interruption, and not coming back."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,8 @@ from serving.collector import create_app
 from serving.forget import forget
 from serving.online_store import Histories
 from serving.precompute import STATE
-from tests.conftest import ROOT
 from tests.event_rows import article, event, recommendation
-from tests.serving.conftest import Site, clock
+from tests.serving.conftest import Site, clock, ended
 
 KEY = b"a secret of the site"
 HOUR = 3_600_000_000
@@ -187,18 +184,11 @@ def test_a_fold_between_tombstone_and_deletion_does_not_go_on_from_the_old_row(
     assert rows(backends.store)["ann"] == 1
 
 
-def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    options = [f"--store={folder / 'store'}", f"--event-log=sqlite:///{folder / 'events.db'}"]
-    return subprocess.run(
-        [sys.executable, "-m", "serving", "forget", *arguments, *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return ended("forget", *arguments, f"--store={folder / 'store'}", f"--event-log=sqlite:///{folder / 'events.db'}")
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_command_hashes_the_id_as_the_servers_do(backends: Backends, tmp_path: Path) -> None:
     stored = pseudonym("ann@example.org", KEY)
     backends.database.append_recommendations([recommendation("r", stored, time=clock())], clock())
@@ -229,6 +219,7 @@ def test_a_folder_that_cannot_be_written_keeps_its_files_alone(
     assert everywhere(backends, "ann") == []
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_command_says_what_it_cannot_reach(backends: Backends, tmp_path: Path) -> None:
     (tmp_path / "store" / "registry.db").unlink()
     done = command(tmp_path, "ann")

@@ -13,6 +13,7 @@ from newsrec.event_log import EventDatabase
 from tests.serving.conftest import Site, serving, start, wait_for
 from tests.serving.test_predictor import V1, V2, tensor
 
+pytestmark = pytest.mark.usefixtures("warm")
 READY = "/v2/health/ready"
 
 

@@ -23,6 +23,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from tests.serving.conftest import Process, Site, serving, start
 from tests.serving.test_predictor import V1, V2, tensor
 
+pytestmark = pytest.mark.usefixtures("warm")
 SLATE = {
     "user_id": "ann",
     "k": 3,

@@ -216,6 +216,7 @@ def test_a_torn_mixture_ends_with_one_sentence(
     assert str(tmp_path / "torn" / spoilt) in one_line(capfd)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_released_mixture_is_served_over_every_protocol(
     site: Site, mix: Path, loaded: Mixture, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import subprocess
-import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -231,10 +230,10 @@ releases.publish_artifact(sys.argv[1], sys.argv[2], served.version, "killed")
 
 @pytest.mark.parametrize("step", ["copytree", "replace"])
 def test_a_publisher_that_is_killed_changes_nothing_and_the_next_one_succeeds(
-    step: str, server: Predictor, follower: Follower, root: Path, other: Path
+    step: str, server: Predictor, follower: Follower, root: Path, other: Path, python: Path
 ) -> None:
     before, refused = server.bundle.released.version, reloads("refused")
-    command = [sys.executable, "-c", PUBLISHER, str(root), str(other), step]
+    command = [python, "-c", PUBLISHER, str(root), str(other), step]
     publisher = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert publisher.stdout
     with publisher.stdout:
@@ -321,6 +320,7 @@ def test_the_switch_says_what_it_did_or_why_not(
     ]
 
 
+@pytest.mark.usefixtures("warm")
 def test_over_http_releases_and_the_switch_are_followed_under_load(
     root: Path, other: Path, site: Site, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -111,14 +110,15 @@ __main__.main()
 """
 
 
+@pytest.mark.usefixtures("warm")
 def test_killed_between_commit_and_history_the_next_start_brings_the_reader_up_to_date(
-    backends: Backends, tmp_path: Path
+    backends: Backends, python: Path, tmp_path: Path
 ) -> None:
     decide(backends.database, "kim")
     options = [f"--store={tmp_path / 'store'}", f"--event-log={backends.database.engine.url}"]
     port = free_port()
     dying = subprocess.Popen(
-        [sys.executable, "-c", DIES, "collector", f"--port={port}", *options],
+        [python, "-c", DIES, "collector", f"--port={port}", *options],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
@@ -133,6 +133,7 @@ def test_killed_between_commit_and_history_the_next_start_brings_the_reader_up_t
         wait_for(lambda: reads(backends.store, "kim") == 1, 20)
 
 
+@pytest.mark.usefixtures("warm")
 def test_killed_under_load_every_acknowledged_event_is_in_the_log_exactly_once(
     backends: Backends, tmp_path: Path
 ) -> None:

@@ -1,9 +1,7 @@
 """What is older than a site keeps goes from the log, a little at a time, and everything still runs on what is left."""
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +15,8 @@ from newsrec.erasure import Removed
 from newsrec.event_log import EventDatabase
 from newsrec.ingestion import ingest
 from serving.retention import DAY, Retention, check_days, retain
-from tests.conftest import ROOT
 from tests.event_rows import article, event, recommendation
-from tests.serving.conftest import Site, clock, wait_for
+from tests.serving.conftest import Site, clock, ended, wait_for
 
 DAYS = 40
 
@@ -86,16 +83,10 @@ def test_the_collectors_thread_deletes_and_ends_between_two_batches(
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "serving", "retain", f"--event-log=sqlite:///{folder / 'events.db'}", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return ended("retain", f"--event-log=sqlite:///{folder / 'events.db'}", *arguments)
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_command(database: EventDatabase, tmp_path: Path) -> None:
     refused = command(tmp_path, "--days=7")
     assert (refused.returncode, refused.stdout) == (2, "")

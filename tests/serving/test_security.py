@@ -1,10 +1,9 @@
 """Who may call, what a request cannot reach, and what never stands in a log."""
 
 import ast
-import os
+import functools
 import socket
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -31,8 +30,7 @@ from newsrec.ingestion import ingest
 from serving.backends import Backends
 from serving.collector import create_app
 from serving.security import BearerToken, read_token
-from tests.conftest import ROOT
-from tests.serving.conftest import Site, clock, serving, start, wait_for
+from tests.serving.conftest import Site, clock, ended, serving, start, wait_for
 from tests.serving.test_replay import _answers
 from tests.test_architecture import sources
 
@@ -147,6 +145,7 @@ def test_beyond_the_places_there_is_an_early_503_and_health_still_answers(
         assert client.post("/v1/feedback", json=sent[2]).status_code == 200
 
 
+@pytest.mark.usefixtures("warm")
 def test_loading_and_unloading_models_wants_the_token(site: Site) -> None:
     """Over REST and gRPC; slates and health are asked for without."""
     options = (f"--artifact={site.folder / 'artifact'}", *site.options)
@@ -228,13 +227,19 @@ def test_no_code_that_answers_requests_touches_files() -> None:
 
 OPENED: list[str] = []
 WATCHING = threading.Event()
-sys.addaudithook(
-    lambda event, arguments: OPENED.append(str(arguments[0])) if event == "open" and WATCHING.is_set() else None
-)
+
+
+@functools.cache
+def watch() -> None:
+    """Once, and not on import: a hook stays, and every event of this process goes through it from then on."""
+    sys.addaudithook(
+        lambda event, arguments: OPENED.append(str(arguments[0])) if event == "open" and WATCHING.is_set() else None
+    )
 
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
+    watch()
     OPENED.clear()
     WATCHING.set()
     yield OPENED
@@ -283,20 +288,13 @@ def postgres_that_refuses() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def output(folder: Path, *arguments: str, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "serving", *arguments, f"--store={folder}"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NEWSREC_TOKEN": TOKEN, "NEWSREC_READER_KEY": SECRET} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+def output(folder: Path, *arguments: str) -> str:
+    done = ended(*arguments, f"--store={folder}", NEWSREC_TOKEN=TOKEN, NEWSREC_READER_KEY=SECRET)
     assert done.returncode == 2, done.stderr
     return done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_wrong_password_is_said_without_the_password(backends: Backends) -> None:
     with postgres_that_refuses() as port:
         url = f"postgresql://newsrec:{SECRET}@127.0.0.1:{port}/newsrec?connect_timeout=9"
@@ -342,6 +340,7 @@ def test_statements_in_errors_show_no_readers(backends: Backends) -> None:
     assert "ann@example.org" not in str(failed.value)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_servers_log_holds_no_secret_whatever_happens(backends: Backends, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(SECRET)

@@ -2,7 +2,6 @@
 
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -241,9 +240,16 @@ time.sleep(60)
 """
 
 
-def child(url: str, folder: Path, count: int, stuck: str, name: str = "r") -> subprocess.Popen:
-    command = [sys.executable, "-c", CHILD, url, str(folder), str(count), stuck, name]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+Child = Callable[..., subprocess.Popen]
+
+
+@pytest.fixture
+def child(python: Path) -> Child:
+    def start(url: str, folder: Path, count: int, stuck: str, name: str = "r") -> subprocess.Popen:
+        command = [python, "-c", CHILD, url, str(folder), str(count), stuck, name]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    return start
 
 
 def until(process: subprocess.Popen, line: str) -> None:
@@ -264,7 +270,7 @@ def kill(process: subprocess.Popen) -> str:
 
 
 def test_after_sigkill_the_next_start_counts_exactly_what_is_missing(
-    database: Gated, opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Gated, opened: Open, child: Child, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another writer holds the database at the moment of death, after it has taken some."""
     url, before = str(database.engine.url), lost()
@@ -286,7 +292,7 @@ def test_after_sigkill_the_next_start_counts_exactly_what_is_missing(
 
 
 @pytest.mark.parametrize("wait", [0.02, 0.06, 0.1])
-def test_sigkill_at_any_moment(wait: float, database: Gated, opened: Open, tmp_path: Path) -> None:
+def test_sigkill_at_any_moment(wait: float, database: Gated, opened: Open, child: Child, tmp_path: Path) -> None:
     """The one that is put at that very moment counts or does not."""
     before = lost()
     process = child(str(database.engine.url), tmp_path, 1_000_000, "running")
@@ -299,7 +305,9 @@ def test_sigkill_at_any_moment(wait: float, database: Gated, opened: Open, tmp_p
     assert lost() - before in (missing, missing + 1)
 
 
-def test_a_batch_that_was_committed_and_not_counted_is_not_lost(database: Gated, opened: Open, tmp_path: Path) -> None:
+def test_a_batch_that_was_committed_and_not_counted_is_not_lost(
+    database: Gated, opened: Open, child: Child, tmp_path: Path
+) -> None:
     before = lost()
     process = child(str(database.engine.url), tmp_path, 7, "after")
     until(process, "committed")
@@ -310,7 +318,7 @@ def test_a_batch_that_was_committed_and_not_counted_is_not_lost(database: Gated,
     assert lost() - before == 7 - committed
 
 
-def test_two_predictors_never_share_a_counter(database: Gated, opened: Open, tmp_path: Path) -> None:
+def test_two_predictors_never_share_a_counter(database: Gated, opened: Open, child: Child, tmp_path: Path) -> None:
     """Both die; the one that starts next counts what both have lost."""
     url, before = str(database.engine.url), lost()
     with sqlite3.connect(tmp_path / "events.db", timeout=30, isolation_level=None) as other:
@@ -329,7 +337,9 @@ def test_two_predictors_never_share_a_counter(database: Gated, opened: Open, tmp
     assert lost() - before == missing
 
 
-def test_the_counters_of_another_event_log_are_left_alone(database: Gated, opened: Open, tmp_path: Path) -> None:
+def test_the_counters_of_another_event_log_are_left_alone(
+    database: Gated, opened: Open, child: Child, tmp_path: Path
+) -> None:
     other = EventDatabase(f"sqlite:///{tmp_path / 'other.db'}")
     before = lost()
     for url in (str(database.engine.url), str(other.engine.url)):

@@ -18,7 +18,7 @@ from tests.serving.test_predictor import V1, V2, tensor
 
 
 @pytest.fixture(scope="module")
-def unready(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+def unready(site: Site, warm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A predictor whose artefact was trained on other features."""
     folder = tmp_path_factory.mktemp("other")
     other = relabelled(site.folder / "artifact", folder / "artifact")
