@@ -21,6 +21,7 @@ from newsrec import config as configs
 from newsrec.catalogue import Catalogue
 from newsrec.config import InvalidConfig
 from newsrec.decisions import Decisions
+from newsrec.encoders.one_reader import OneReader, one_reader
 from newsrec.events import InvalidEvents, validate
 from newsrec.features import ARTICLE_FEATURES, POPULARITY_FEATURES, READER_FEATURES, feature_hash
 from newsrec.files import whole_directory, write_whole
@@ -54,6 +55,8 @@ class Artifact(NamedTuple):
     feature_hash: str
     version: str
     """Digest of everything above."""
+    one_reader: OneReader | None = None
+    """The policy's history tower for one reader at a time, where it has one of that form; weights as at ``load``."""
 
     def sees(self, decisions: Decisions) -> Decisions:
         """``decisions`` through the catalogue of its own training, with or without time as it was trained."""
@@ -65,7 +68,8 @@ def create(
 ) -> Artifact:
     """The artefact of a policy trained just now; its version follows from its content alone."""
     provenance = provenance or {}
-    made = Artifact(name, policy.eval(), catalogue, use_time, provenance, feature_hash(), version="")
+    tower = one_reader(policy.eval())
+    made = Artifact(name, policy, catalogue, use_time, provenance, feature_hash(), version="", one_reader=tower)
     return made._replace(version=content_version(_manifest(made, _weights(policy), _articles(catalogue))))
 
 
@@ -122,6 +126,7 @@ def load(directory: str | Path) -> Artifact:
         manifest["provenance"],
         manifest["feature_hash"],
         manifest["version"],
+        one_reader(policy),
     )
 
 

@@ -19,6 +19,7 @@ from newsrec.encoders.article import FRESHNESS_HALF_LIFE_HOURS, MOST_SHOWN, Arti
 from newsrec.encoders.forms import Forms
 from newsrec.features import HOUR, popularity
 from newsrec.transitions import Readers
+from serving import reads
 from serving.shelf import Shelf, is_formed
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def fingerprints(readers: Readers, shelf: Shelf) -> np.ndarray:
 
 def reader_vectors(readers: Readers, shelf: Shelf, artifact: Artifact) -> np.ndarray:
     """[B, W] float32: what the policy makes of the histories of ``readers`` [B]."""
+    if artifact.one_reader is not None:
+        return reads.reader_vectors(readers, shelf, artifact.one_reader, artifact.use_time)
     batch = len(readers.length)
     now = np.broadcast_to(_NOW, batch)
     state = transitions.state(readers, now, now, shelf.catalogue, artifact.use_time)

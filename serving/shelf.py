@@ -73,7 +73,8 @@ class Shelf:
             return self
         finder = Finder(artifact.policy, self, moment, oldest, artifact.use_time, config, self.finder)
         with torch.inference_mode():
-            nobody = artifact.policy.reader(empty_state(1)).numpy()
+            tower = artifact.one_reader
+            nobody = tower.nobody()[None] if tower else artifact.policy.reader(empty_state(1)).numpy()
         seen = copy.copy(self)  # with all look-ups that are built
         object.__setattr__(seen, "finder", finder)
         object.__setattr__(seen, "nobody", nobody)

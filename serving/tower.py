@@ -7,11 +7,10 @@ policy without one, such as popularity, has no vector.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from feature_repo.store import ReaderVector
 from newsrec.transitions import Readers
 from serving.bundle import Bundle
+from serving.reads import stored_vector
 from serving.scoring import has_tower, stored_vectors
 
 
@@ -26,14 +25,18 @@ class Tower:
 
     def vectors(self, user_ids: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[ReaderVector | None]:
         """What is made of each row of READER_FEATURES; None without a tower. Raises ValueError for other packings."""
-        bundle, readers = self.bundle, Readers.from_rows(rows)
+        bundle = self.bundle
         arms = [bundle.arms.of(user_id) for user_id in user_ids]
         found: list[ReaderVector | None] = [None] * len(arms)
-        for shelf in {arm.shelf for arm in arms}:
-            places = [place for place, arm in enumerate(arms) if arm.shelf == shelf]
-            artifact = arms[places[0]].artifact
-            if has_tower(artifact.policy):
-                made = stored_vectors(readers.take(np.array(places)), bundle.live.shelves[shelf], artifact)
-                for place, vector in zip(places, made, strict=True):
-                    found[place] = vector
+        for number in {arm.shelf for arm in arms}:
+            places = [place for place, arm in enumerate(arms) if arm.shelf == number]
+            artifact, shelf = arms[places[0]].artifact, bundle.live.shelves[number]
+            if (tower := artifact.one_reader) is not None:
+                made = [stored_vector(rows[place], shelf, artifact, tower) for place in places]
+            elif has_tower(artifact.policy):
+                made = stored_vectors(Readers.from_rows([rows[place] for place in places]), shelf, artifact)
+            else:
+                continue
+            for place, vector in zip(places, made, strict=True):
+                found[place] = vector
         return found

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from feature_repo.store import ReaderVector, Store, create_store, open_store
 from newsrec import artifact
+from newsrec.encoders.one_reader import OneReader
 from newsrec.event_log import EventDatabase
 from newsrec.transitions import Readers
 from serving import __main__ as command
@@ -89,9 +90,8 @@ def test_near_line_no_tower_runs_and_online_it_does(
     own: Site, backends: Backends, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = []
-    policy = bundle.arms.all[0].artifact.policy
-    tower = policy.reader
-    monkeypatch.setattr(policy, "reader", lambda state: ran.append("tower") or tower(state))
+    tower = OneReader.vector
+    monkeypatch.setattr(OneReader, "vector", lambda *reads: ran.append("tower") or tower(*reads))
     nearline = Predictor("newsrec", bundle, backends, ServingConfig())
     assert ask(nearline, user_id="stranger")["cold"]
     assert ran == []
