@@ -25,7 +25,7 @@ REFUSALS = {
     503: "Not now: overload, a release that does not fit the store, an event log that does not answer.",
 }
 _EVENTS = "A CloudEvent is answered with one, which has this as its data."
-_ASKED, _GUARDED = (400, 404, 413, 503), (401, 404, 405, 503)
+_ASKED = (400, 404, 413, 503)
 PREDICTOR: dict[str, tuple[int, ...]] = {
     "/v1/models/{model_name}": (404, 503),
     "/v1/models/{model_name}:predict": _ASKED,
@@ -34,8 +34,8 @@ PREDICTOR: dict[str, tuple[int, ...]] = {
     "/v2/models/{model_name}": (404,),
     "/v2/models/{model_name}/ready": (404, 503),
     "/v2/models/{model_name}/infer": _ASKED,
-    "/v2/repository/models/{model_name}/load": _GUARDED,
-    "/v2/repository/models/{model_name}/unload": _GUARDED,
+    "/v2/repository/models/{model_name}/load": (401, 404, 503),
+    "/v2/repository/models/{model_name}/unload": (401, 405),
 }
 """How each route refuses."""
 COLLECTOR: dict[str, tuple[int, ...]] = {
@@ -144,6 +144,7 @@ def _document(app: FastAPI, refusals: Mapping[str, tuple[int, ...]]) -> Document
             operation["responses"].pop("422", None)
             for status in refusals.get(path, ()):
                 operation["responses"][str(status)] = _answer(REFUSALS[status], "Refusal")
+    document["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if predicts:
         _describe_predictor(document)
     return document
@@ -151,6 +152,7 @@ def _document(app: FastAPI, refusals: Mapping[str, tuple[int, ...]]) -> Document
 
 def _describe_predictor(document: Document) -> None:
     document["paths"].pop("/v2/models/{model_name}/versions/{model_version}/ready", None)  # there are no versions
+    document["paths"]["/v2/repository/models/{model_name}/unload"]["post"]["responses"].pop("200")  # nobody may
     for verb, answer in (("predict", "Predictions"), ("explain", "Explanations")):
         operation = document["paths"][f"/v1/models/{{model_name}}:{verb}"]["post"]
         operation["requestBody"] = {"required": True, "content": _json("Instances")}

@@ -4,9 +4,9 @@ Times are integers in UTC microseconds or ISO 8601 text with a timezone; after v
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 MAX_BODY_BYTES = 1_000_000
 MAX_ID_BYTES = 256
@@ -46,9 +46,29 @@ def _microseconds(value: object) -> int:
     return value
 
 
-Identifier = Annotated[str, AfterValidator(_identifier)]
-Label = Annotated[str, AfterValidator(_text), Field(max_length=64)]
-Moment = Annotated[int, BeforeValidator(_microseconds, json_schema_input_type=int | str)]
+class _Says:
+    """Adds keywords to the JSON schema of a type: of what the validator before it checks."""
+
+    def __init__(self, **keywords: Any) -> None:
+        self._keywords = keywords
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return handler(core_schema) | self._keywords
+
+
+_NO_NUL = r"^[^\u0000]*$"
+_BYTES = f"At most {MAX_ID_BYTES} bytes of UTF-8."
+Identifier = Annotated[
+    str,
+    AfterValidator(_identifier),
+    _Says(minLength=1, maxLength=MAX_ID_BYTES, pattern=_NO_NUL, description=_BYTES),
+]
+Text = Annotated[str, AfterValidator(_text), _Says(pattern=_NO_NUL)]
+Label = Annotated[Text, Field(max_length=64)]
+_MOMENTS = [{"type": "integer", "minimum": 0, "exclusiveMaximum": _LATEST}, {"type": "string", "format": "date-time"}]
+Moment = Annotated[
+    int, BeforeValidator(_microseconds), WithJsonSchema({"anyOf": _MOMENTS, "description": "From 1970 to 2099."})
+]
 
 
 class _Strict(BaseModel):
@@ -116,8 +136,8 @@ class FeedbackAnswer(BaseModel):
 class PublishedArticle(_Strict):
     article_id: Identifier
     published_at: Moment
-    title: Annotated[str, AfterValidator(_text), Field(min_length=1, max_length=1_000)]
-    abstract: Annotated[str, AfterValidator(_text), Field(max_length=10_000)] | None = None
+    title: Annotated[Text, Field(min_length=1, max_length=1_000)]
+    abstract: Annotated[Text, Field(max_length=10_000)] | None = None
     category: Label | None = None
     subcategory: Label | None = None
     body_length: int | None = Field(default=None, ge=0, lt=2**31)

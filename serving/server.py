@@ -30,6 +30,7 @@ from starlette.responses import JSONResponse
 from uvicorn.importer import import_from_string
 
 from serving.admission import MAX_CONCURRENCY, Admission, GRPCAdmission, Places
+from serving.failures import one_line
 from serving.logs import HEADER, REQUEST, RequestIds, request_id
 from serving.openapi import PREDICTOR, describe
 from serving.refusals import BodyLimit, Busy, answer_refusals
@@ -66,6 +67,11 @@ class Unsupported(NotImplementedError):
 
 
 class _OneModel(kserve.ModelRepository):
+    async def is_model_ready(self, name: str) -> bool:
+        if self.get_model(name) is None:
+            raise ModelNotFound(name)  # to load: KServe would say that it is not ready
+        return await super().is_model_ready(name)
+
     def unload(self, name: str) -> None:
         raise Unsupported(f"{name} is unloaded by stopping the server")
 
@@ -122,7 +128,7 @@ def _answer(status: int) -> Any:
     """A handler that answers what the error says."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status)
+        return JSONResponse({"error": one_line(error)}, status)
 
     return handle
 
@@ -132,7 +138,7 @@ class _Refusals(ExceptionToStatusInterceptor):
         if isinstance(ex, InvalidInput):  # KServe would log a trace for each, as for the next two
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, ex.reason)
         if isinstance(ex, ModelNotFound):
-            await context.abort(grpc.StatusCode.NOT_FOUND, ex.reason)
+            await context.abort(grpc.StatusCode.NOT_FOUND, one_line(ex))
         if isinstance(ex, struct.error):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"raw_input_contents cannot be decoded: {ex}")
         if isinstance(ex, Busy):

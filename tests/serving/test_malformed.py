@@ -1,10 +1,9 @@
-"""More than a thousand malformed requests to running servers: each is refused in one sentence, as their OpenAPI says.
+"""Malformed requests that no OpenAPI document leads to: each is refused in one sentence, as the documents say.
 
-Hypothesis makes them, the same ones every time: wrong values in the place of right ones, fields that are not known,
-broken JSON and UTF-8, depths, sizes, wrong headers, over V1, V2 and gRPC and to the collector.
+Hypothesis makes them, the same ones every time: broken JSON and UTF-8, depths, what is no object at all, wrong headers,
+over V1, V2 and to the collector, and wrong tensors over gRPC. Wrong fields and values are in test_openapi.py.
 """
 
-import copy
 import json
 import shutil
 from collections import Counter
@@ -139,18 +138,9 @@ HEADERS = st.sampled_from(
 
 @st.composite
 def bodies(draw: st.DrawFn, good: dict[str, Any]) -> bytes:
-    """Something like ``good`` that is wrong in one way or another."""
-    kind = draw(st.sampled_from(["value", "value", "value", "field", "whole", "cut", "bytes", "deep"]))
-    body = copy.deepcopy(good)
-    (outer,) = body
-    inner = body[outer][0]
-    if kind == "value":
-        inner[draw(st.sampled_from(sorted(inner)))] = draw(ANY)
-    elif kind == "field":
-        draw(st.sampled_from([body, inner]))[draw(st.text(max_size=9))] = draw(ANY)
-    elif kind == "whole":
-        body = draw(st.one_of(ANY, ANY.map(lambda value: {outer: value}), ANY.map(lambda value: {outer: [value]})))
-    text = json.dumps(body).encode()
+    """``good`` as it is, or broken in one way or another."""
+    kind = draw(st.sampled_from(["good", "whole", "cut", "bytes", "deep"]))
+    text = json.dumps(draw(ANY) if kind == "whole" else good).encode()
     if kind == "cut":
         return text[: draw(st.integers(0, len(text) - 1))]
     if kind == "bytes":
@@ -168,7 +158,7 @@ counted: Counter[tuple[str, int | grpc.StatusCode]] = Counter()
 def test_over_http(servers: Servers, documents: dict[str, dict[str, Any]], server: str, path: str) -> None:
     http, document = servers.http(server), documents[server]
 
-    @settings(max_examples=260, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(body=bodies(BODIES[server, path]), headers=HEADERS)
     def refused(body: bytes, headers: dict[str, str]) -> None:
         answer = http.post(path, content=body, headers={"content-type": "application/json"} | headers)
@@ -176,21 +166,21 @@ def test_over_http(servers: Servers, documents: dict[str, dict[str, Any]], serve
         counted[path, answer.status_code] += 1
 
     refused()
-    assert counted[path, 400] > 180, counted
+    assert counted[path, 400] > 60, counted
 
 
 def test_over_grpc(servers: Servers) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{servers.predictor.grpc_port}") as channel:
         stub = GRPCInferenceServiceStub(channel)
 
-        @settings(max_examples=260, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(
             element=bodies({"instances": [SLATE]}) | st.binary(max_size=20),
             name=st.sampled_from(["request"] * 4 + ["", "other"]),
             datatype=st.sampled_from(["BYTES"] * 4 + ["", "FP32", "INT64", "BOOL", "nonsense"]),
             shape=st.sampled_from([[1]] * 4 + [[], [2], [-1], [0], [1, 1, 1], [2**40]]),
             raw=st.booleans(),
-            model=st.sampled_from(["newsrec"] * 5 + ["", "other"]),
+            model=st.sampled_from(["newsrec"] * 5 + ["", "other\nmodel"]),
             metadata=st.sampled_from([(), (), (("x-request-id", "a b"),), (("x-request-id", "m"),)]),
         )
         def refused(
@@ -209,7 +199,7 @@ def test_over_grpc(servers: Servers) -> None:
                 assert "\n" not in call.details()
 
         refused()
-    assert counted["grpc", grpc.StatusCode.INVALID_ARGUMENT] > 150, counted
+    assert counted["grpc", grpc.StatusCode.INVALID_ARGUMENT] > 60, counted
 
 
 def test_what_the_documents_do_not_name_is_refused_in_one_sentence_too(servers: Servers) -> None:
@@ -219,20 +209,20 @@ def test_what_the_documents_do_not_name_is_refused_in_one_sentence_too(servers: 
             ("GET", "/nowhere"),
             ("PUT", V1),
             ("PATCH", "/v1/feedback"),
-            ("POST", "/v2/models/x/infer"),
+            ("POST", "/v2/models/x%0Ay/infer"),
+            ("POST", "/v2/repository/models/x/load"),
         ):
             answer = http.request(method, path, content=b"{}")
             assert answer.status_code in (400, 404, 405), (method, path)
             assert list(answer.json()) == ["error"]
+            assert "\n" not in answer.json()["error"]
     for path in ("/v2/models/newsrec/versions/7", f"{V2}?model_version=7", "/v2/models/newsrec/versions/7/ready"):
         method = "POST" if "infer" in path else "GET"
         answer = servers.predictor.http.request(method, path, json=tensor(SLATE) if method == "POST" else None)
         assert (answer.status_code, list(answer.json())) == (404, ["error"])
 
 
-def test_more_than_a_thousand_were_refused_and_the_servers_are_well(servers: Servers) -> None:
-    refused = {key: count for key, count in counted.items() if key[1] not in (200, grpc.StatusCode.OK)}
-    assert sum(refused.values()) > 1_000, counted
+def test_the_servers_are_well_after_it(servers: Servers) -> None:
     assert servers.predictor.http.get("/v2/health/ready").status_code == 200
     assert servers.collector.http.get("/healthz").status_code == 200
     for server in servers:
@@ -251,27 +241,3 @@ def test_right_requests_are_answered_as_the_documents_say(
     schema = {"$ref": "#/components/schemas/Prediction", "components": documents["predictor"]["components"]}
     for element in elements:
         jsonschema.Draft202012Validator(schema).validate(json.loads(element))
-
-
-def test_the_documents_accept_what_is_accepted_and_name_every_limit(documents: dict[str, dict[str, Any]]) -> None:
-    for (server, path), body in BODIES.items():
-        document = documents[server]
-        operation = document["paths"][TEMPLATES.get(path, path)]["post"]
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        schema = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
-        schema.validate(body)
-        (outer,) = body
-        for wrong in ({}, {outer: []}, {outer: [{}]}, {outer: [body[outer][0] | {"unknown": 1}] * 1_001}):
-            assert not schema.is_valid(wrong), (path, wrong)
-        assert "422" not in operation["responses"]
-    slate = documents["predictor"]["components"]["schemas"]["SlateRequest"]
-    assert slate["properties"]["k"]["maximum"] == 100
-
-
-def test_a_path_of_the_documents_is_one_of_the_server(servers: Servers, documents: dict[str, dict[str, Any]]) -> None:
-    for server, document in documents.items():
-        for path, methods in document["paths"].items():
-            real = path.replace("{model_name}", "newsrec").replace("{article_id}", "none")
-            for method in methods:
-                answer = servers.http(server).request(method.upper(), real, content=b"{}")
-                assert str(answer.status_code) in methods[method]["responses"], (method, path, answer.text)
