@@ -9,16 +9,19 @@ import torch
 from feature_repo.store import ReaderSlate, ReaderVector
 from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue
-from newsrec.encoders.forms import Forms
+from newsrec.encoders.forms import RequestForms
 from newsrec.features import HOUR, POPULARITY_FEATURES, popularity
 from newsrec.slate import SlateConfig, draw_one
 from newsrec.transitions import Readers
 from serving import scoring
+from serving.offer import Offer
 from serving.retrieval import RetrievalConfig
 from serving.schema import MAX_CANDIDATES, SlateRequest
 from serving.shelf import Shelf, is_formed
 
 SESSION = HOUR // 2
+TICK = 10_000
+"""Microseconds, in which the time of a decision counts: those of one tick share what they offer."""
 _LOG_CLICKS_DAY = POPULARITY_FEATURES.index("log_clicks_day")
 
 
@@ -67,8 +70,8 @@ class Visit(NamedTuple):
 
     @property
     def time(self) -> int:
-        """What ages and features refer to: the clock, unless the request names another time."""
-        return self.now if self.request.time is None else self.request.time
+        """What ages and features refer to: the last tick of the clock, unless the request names another time."""
+        return self.now - self.now % TICK if self.request.time is None else self.request.time
 
 
 class Decision(NamedTuple):
@@ -140,28 +143,30 @@ def recommend(
 def ranked(visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig) -> tuple[np.ndarray, np.ndarray]:
     """Catalogue rows of the candidates and their scores, [C] each. Raises UnknownArticles."""
     read = scoring.read_rows(visit.features, shelf)
-    forms = scoring.forms_of(visit, shelf, artifact, read) if is_formed(artifact.policy) else None
-    rows = None if forms is None else retrieved(visit, shelf, artifact, config, read, forms)
-    if rows is None:
+    if not is_formed(artifact.policy):
         rows = shortlist(visit, shelf, config, read)
-    return rows, scoring.scores(visit, rows, shelf, artifact, forms)
+        return rows, scoring.scores(visit, rows, shelf, artifact)
+    forms = scoring.forms_of(visit, shelf, artifact, read)
+    offered = offer(visit, shelf, artifact, config, read, forms)
+    return offered.rows, scoring.offered_scores(visit.features, offered, forms, shelf, artifact)
 
 
-def retrieved(
-    visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig, read: np.ndarray, forms: Forms
-) -> np.ndarray | None:
-    """The ``shortlist`` that the policy itself chooses from all live articles; None where it is not asked to.
+def offer(
+    visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig, read: np.ndarray, forms: RequestForms
+) -> Offer:
+    """The ``shortlist`` for a policy that has forms, with what they need of it.
 
-    It is not where the request names candidates, and where no more are live than a shortlist holds.
+    Where more articles are live than a shortlist holds, and the request names none, the policy itself chooses it.
     """
-    finder, request, now = shelf.finder, visit.request, visit.time
-    oldest = now - int(config.shelf_life_hours * HOUR)
-    if request.candidates is not None or finder is None or finder.policy is not artifact.policy:
-        return None
-    size = max(finder.config.size, request.k)
+    finder, request, now = shelf.finder_of(artifact), visit.request, visit.time
+    oldest, unhidden = now - int(config.shelf_life_hours * HOUR), max(now, visit.now)
+    if request.candidates is not None or finder is None:
+        return scoring.offer(shortlist(visit, shelf, config, read), now, shelf, artifact)
+    size, gone = max(finder.config.size, request.k), barred(visit, shelf, read)
     if finder.live(now, oldest) <= size:
-        return None
-    return finder.find(forms, visit.features, now, oldest, max(now, visit.now), barred(visit, shelf, read), size)
+        return finder.offer(now, oldest, -(-unhidden // TICK) * TICK).without(gone, shelf.catalogue)
+    rows = finder.find(forms, visit.features, now, oldest, unhidden, gone, size)
+    return scoring.offer(rows, now, shelf, artifact)
 
 
 def barred(visit: Visit, shelf: Shelf, read: np.ndarray | None = None) -> np.ndarray:

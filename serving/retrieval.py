@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from newsrec.catalogue import NEVER, Catalogue
-from newsrec.encoders.article import MOST_SHOWN, demand_features
-from newsrec.encoders.forms import Forms
-from newsrec.features import HOUR, popularity
-from newsrec.transitions import Candidates, Readers
+from newsrec.encoders.article import MOST_SHOWN
+from newsrec.encoders.forms import FormTable, RequestForms
+from newsrec.transitions import Readers
 from serving.approximate import VectorIndex
+from serving.offer import Offer, demand_numbers
 
 if TYPE_CHECKING:
     from serving.recommend import Shelf
@@ -87,6 +87,9 @@ class Finder:
         keys = catalogue.short_keys[self._rows]
         self._by_key = np.argsort(keys, kind="stable")
         self._keys = keys[self._by_key]
+        self._offer: tuple[tuple[int, int, int], Offer] | None = None
+        same = before is not None and before.policy is policy
+        self.table = before.table if before is not None and same else FormTable(policy, self.vectors.shape[1])
         self._index = None
         if self.width and self.live(moment, oldest) > self.config.exact:
             self._index = self._indexed(before, changed, oldest)
@@ -108,8 +111,31 @@ class Finder:
         start, end = np.searchsorted(self._negated_times, [-now, -oldest])
         return int(start), int(end)
 
+    def offer(self, now: int, oldest: int, unhidden: int) -> Offer:
+        """All articles that ``live`` counts but those withdrawn by ``unhidden``, the newest first.
+
+        Kept until it is asked for another moment, so requests of one moment share the work.
+        """
+        asked = now, oldest, unhidden
+        if (kept := self._offer) is None or kept[0] != asked:
+            start, end = self._slice(now, oldest)
+            rows = self._rows[start:end]
+            rows = rows[self.catalogue.hidden_at[rows] > unhidden]
+            demand = demand_numbers(rows, now, self.catalogue, self._counts, self._as_of, self.use_time)
+            ids = [self.catalogue.ids[row] for row in rows.tolist()]
+            vectors, keys = self.vectors.numpy()[rows], self.catalogue.short_keys[rows]
+            self._offer = kept = asked, Offer(rows, ids, vectors, demand, keys)
+        return kept[1]
+
     def find(
-        self, forms: Forms, features: Readers, now: int, oldest: int, unhidden: int, barred: np.ndarray, size: int
+        self,
+        forms: RequestForms,
+        features: Readers,
+        now: int,
+        oldest: int,
+        unhidden: int,
+        barred: np.ndarray,
+        size: int,
     ) -> np.ndarray:
         """Catalogue rows of a shortlist of up to ``size``, the newest first. [C] int64
 
@@ -135,33 +161,27 @@ class Finder:
         """The places of ``barred`` rows, of which 0 is no article, and of what is withdrawn by ``unhidden``."""
         return np.concatenate([self._place[barred[barred > 0]], self._hidden[self._hidden_at <= unhidden]])
 
-    def _scores(self, forms: Forms, features: Readers, now: int, places: slice | np.ndarray) -> Tensor:
+    def _scores(self, forms: RequestForms, features: Readers, now: int, places: slice | np.ndarray) -> Tensor:
         """[n]: of the articles at ``places``, which rise."""
         rows, far = self._rows[places], self.use_time and abs(now - self.moment) > DEMAND_SECONDS * 1e6
-        article, demand = forms.article[0].T, forms.demand[0].T  # [F, W], [F, D]
+        article, demand = torch.from_numpy(forms.article), torch.from_numpy(forms.demand)  # [F, W], [F, D]
         if isinstance(places, slice) and not far:
             values = torch.cat([article, demand], 1) @ self._known[:, places]  # [F, n]
         else:
             wanted = self._demand(rows, now) if far else self._wanted[places]  # [n, D]
             values = article @ self.vectors[torch.from_numpy(rows)].T + demand @ wanted.T
-        values += forms.level.T
+        values += torch.from_numpy(forms.level)[:, None]
         seen, times = self._shown(features)
         at = seen - places.start if isinstance(places, slice) else np.searchsorted(places, seen)
         inside = (at >= 0) & (at < len(rows))
         if not isinstance(places, slice):
             inside[inside] = places[at[inside]] == seen[inside]
-        values[:, torch.from_numpy(at[inside])] += forms.shown.T * torch.from_numpy(times[inside])
+        values[:, torch.from_numpy(at[inside])] += torch.from_numpy(forms.shown[:, None] * times[inside])
         return self.policy.combined(values.T)
 
     def _demand(self, rows: np.ndarray, now: int) -> Tensor:
-        """[n, D] float32: of ``rows`` [n] at ``now``, from what ``newsrec.transitions.candidates`` says of them."""
-        age = np.maximum(now - self.catalogue.published_at[rows], 0) / HOUR
-        popular = popularity(self._counts[rows], self._as_of[rows], np.array(now))
-        if not self.use_time:
-            age, popular = np.zeros_like(age), np.zeros_like(popular)
-        none = torch.empty(0)
-        told = Candidates(none, none, torch.from_numpy(age.astype(np.float32)), torch.from_numpy(popular), none, none)
-        return demand_features(told)
+        """[n, D] float32: of ``rows`` [n] at ``now``."""
+        return torch.from_numpy(demand_numbers(rows, now, self.catalogue, self._counts, self._as_of, self.use_time))
 
     def _shown(self, features: Readers) -> tuple[np.ndarray, np.ndarray]:
         """Places of the articles that the reader was shown of late, and how often, as far as it counts. [n] each"""
@@ -171,13 +191,13 @@ class Finder:
         at = np.repeat(first, found) + np.arange(found.sum()) - np.repeat(found.cumsum() - found, found)
         return self._by_key[at], np.repeat(np.minimum(times, MOST_SHOWN), found).astype(np.float32)
 
-    def _proposed(self, forms: Forms, start: int, end: int) -> np.ndarray:
+    def _proposed(self, forms: RequestForms, start: int, end: int) -> np.ndarray:
         """The places among which the forms choose, rising: by each form the nearest and those most in demand."""
         assert self._index is not None
         count = self.config.proposed
-        wanted = (self._wanted[start:end] @ forms.demand[0]).numpy()  # [n, F]
+        wanted = self._wanted[start:end].numpy() @ forms.demand.T  # [n, F]
         found = [start + _best(wanted[:, form], count) for form in range(wanted.shape[1])]
-        near = self._index.search(forms.article[0].T.numpy(), count)
+        near = self._index.search(forms.article, count)
         found.append(self._place[near[near < len(self._place)]])  # it may hold articles that are newer than this shelf
         places = np.unique(np.concatenate(found))
         return places[(places >= start) & (places < end)]

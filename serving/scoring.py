@@ -15,11 +15,11 @@ from torch import Tensor
 from feature_repo.store import ReaderVector
 from newsrec import transitions
 from newsrec.artifact import Artifact
-from newsrec.encoders.article import FRESHNESS_HALF_LIFE_HOURS, MOST_SHOWN, ArticleEncoder
-from newsrec.encoders.forms import Forms
-from newsrec.features import HOUR, popularity
+from newsrec.encoders.article import MOST_SHOWN, ArticleEncoder
+from newsrec.encoders.forms import RequestForms
 from newsrec.transitions import Readers
 from serving import reads
+from serving.offer import Offer, demand_numbers, times_shown
 from serving.shelf import Shelf, is_formed
 
 if TYPE_CHECKING:
@@ -75,25 +75,34 @@ def stored_vectors(readers: Readers, shelf: Shelf, artifact: Artifact) -> list[R
     return [ReaderVector(vector.astype("<f4").tobytes(), version, content) for vector, content in columns]
 
 
-def forms_of(visit: "Visit", shelf: Shelf, artifact: Artifact, read: np.ndarray | None = None) -> Forms:
+def forms_of(visit: "Visit", shelf: Shelf, artifact: Artifact, read: np.ndarray | None = None) -> RequestForms:
     """What the policy asks of every article for the reader and at the time of ``visit``.
 
     ``read`` are the reader's ``read_rows``, where they are known already.
     """
-    features = visit.features
+    features, finder = visit.features, shelf.finder_of(artifact)
     vector = made_by(visit.vector, read_rows(features, shelf) if read is None else read, shelf, artifact)
-    if vector is None and not features.length[0] and shelf.finder and shelf.finder.policy is artifact.policy:
+    if vector is None and not features.length[0] and finder:
         vector = shelf.nobody
     if vector is None:
         vector = reader_vectors(features, shelf, artifact)
     offset = visit.request.context.utc_offset_minutes
     context = transitions.context_of_one(features, visit.time, offset, artifact.use_time)
-    with torch.inference_mode():
-        return artifact.policy.forms(torch.from_numpy(vector), torch.from_numpy(context))
+    if finder:
+        return finder.table(vector[0], context[0])
+    return RequestForms.of(artifact.policy, vector[0], context[0])
+
+
+def offer(rows: np.ndarray, time: int, shelf: Shelf, artifact: Artifact) -> Offer:
+    """``rows`` [C] at ``time``, for a policy that has forms."""
+    catalogue = shelf.catalogue
+    demand = demand_numbers(rows, time, catalogue, shelf.counts, shelf.as_of, artifact.use_time)
+    ids = [catalogue.ids[row] for row in rows.tolist()]
+    return Offer(rows, ids, shelf.vectors(artifact, rows), demand, catalogue.short_keys[rows])
 
 
 def scores(
-    visit: "Visit", rows: np.ndarray, shelf: Shelf, artifact: Artifact, forms: Forms | None = None
+    visit: "Visit", rows: np.ndarray, shelf: Shelf, artifact: Artifact, forms: RequestForms | None = None
 ) -> np.ndarray:
     """[C] float32: the policy's scores of the articles in ``rows`` [C] for the reader and at the time of ``visit``.
 
@@ -101,16 +110,23 @@ def scores(
     """
     if not is_formed(artifact.policy):
         return _by_policy(visit, rows, shelf, artifact)
-    features, time, policy = visit.features, visit.time, artifact.policy
     forms = forms_of(visit, shelf, artifact) if forms is None else forms
+    return offered_scores(visit.features, offer(rows, visit.time, shelf, artifact), forms, shelf, artifact)
+
+
+def offered_scores(
+    features: Readers, offered: Offer, forms: RequestForms, shelf: Shelf, artifact: Artifact
+) -> np.ndarray:
+    """[C] float32: ``scores`` of what is ``offered`` to the reader of ``features``."""
+    values = offered.demand @ forms.demand.T + forms.level  # [C, F]
+    values += offered.vectors @ forms.article.T
+    seen = times_shown(features, offered.rows, offered.keys)
+    values += np.minimum(seen, MOST_SHOWN)[:, None] * forms.shown
+    policy = artifact.policy
     with torch.inference_mode():
-        article, demand, shown, level = (form[0].numpy() for form in forms)  # [W, F], [D, F], [F], [F]
-        values = demand_numbers(rows, time, shelf, artifact.use_time) @ demand + level  # [C, F]
-        values += shelf.vectors(artifact, rows) @ article
-        values += np.minimum(times_shown(features, rows, shelf), MOST_SHOWN)[:, None] * shown
         found: Tensor = policy.combined(torch.from_numpy(values))  # [C]
         if hasattr(policy, "reranked"):
-            content = torch.from_numpy(shelf.catalogue.content[rows])
+            content = torch.from_numpy(shelf.catalogue.content[offered.rows])
             found = policy.reranked(found[None], content[None])[0]
         return found.numpy()
 
@@ -124,24 +140,3 @@ def _by_policy(visit: "Visit", rows: np.ndarray, shelf: Shelf, artifact: Artifac
     candidates = transitions.candidates(rows[None], features, counts, as_of, now, shelf.catalogue, use_time)
     with torch.inference_mode():
         return artifact.policy.scores(state, candidates)[0].numpy()
-
-
-def demand_numbers(rows: np.ndarray, time: int, shelf: Shelf, use_time: bool) -> np.ndarray:
-    """[C, D] float32: ``newsrec.encoders.article.demand_features`` of ``rows`` [C] at ``time``."""
-    ages = np.maximum(time - shelf.catalogue.published_at[rows], 0) / HOUR * (rows > 0)  # [C]
-    popular = popularity(shelf.counts[rows], shelf.as_of[rows], np.array(time))  # [C, P]
-    if not use_time:
-        ages, popular = np.zeros_like(ages), np.zeros_like(popular)
-    age = ages.astype(np.float32)
-    found = np.empty((len(rows), 6), np.float32)
-    found[:, :4] = popular
-    found[:, 2] = np.log((popular[:, 2] + np.float32(0.01)) / np.float32(0.06))
-    found[:, 4] = np.log1p(age)
-    found[:, 5] = np.exp2(-age / np.float32(FRESHNESS_HALF_LIFE_HOURS))
-    return found
-
-
-def times_shown(readers: Readers, rows: np.ndarray, shelf: Shelf) -> np.ndarray:
-    """[C] float32: how often the one reader was shown each of ``rows`` of late."""
-    keys = shelf.catalogue.short_keys[rows]  # [C]
-    return ((keys[:, None] == readers.shown_key[0]).sum(1) * (rows > 0)).astype(np.float32)

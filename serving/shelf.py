@@ -54,10 +54,14 @@ class Shelf:
                 total = total * np.uint64(_BASE) + bits[:, column]
         return total.view(np.int64)
 
+    def finder_of(self, artifact: Artifact) -> Finder | None:
+        """``finder``, where it is that of the policy of ``artifact``."""
+        return self.finder if self.finder is not None and self.finder.policy is artifact.policy else None
+
     def vectors(self, artifact: Artifact, rows: np.ndarray) -> np.ndarray:
         """[C, W] float32: ``rows`` [C] in the eyes of the policy of ``artifact``; W is 0 where it has no vectors."""
-        if self.finder is not None and self.finder.policy is artifact.policy:
-            return self.finder.vectors.numpy()[rows]
+        if (finder := self.finder_of(artifact)) is not None:
+            return finder.vectors.numpy()[rows]
         if not hasattr(artifact.policy, "article"):
             return np.zeros((len(rows), 0), np.float32)
         index, content = self.catalogue.index(rows), self.catalogue.content[rows]

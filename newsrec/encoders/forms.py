@@ -9,12 +9,13 @@ One form is enough where the score is linear itself; the value of a read times i
 demand are kept for all articles, and a request costs a matrix product instead of a pass of the network over each.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from newsrec.transitions import State
+from newsrec.transitions import CONTEXT_DIM, State
 
 
 class Forms(NamedTuple):
@@ -48,6 +49,68 @@ class Formed(Protocol):
     def combined(self, values: Tensor) -> Tensor:
         """[...]: the score of an article whose forms have ``values`` [..., F]."""
         ...
+
+
+class RequestForms(NamedTuple):
+    """F forms of one request, as arrays."""
+
+    article: np.ndarray
+    """[F, W] float32."""
+    demand: np.ndarray
+    """[F, D] float32."""
+    shown: np.ndarray
+    """[F] float32."""
+    level: np.ndarray
+    """[F] float32."""
+
+    @classmethod
+    def of(cls, policy: Formed, reader: np.ndarray, context: np.ndarray) -> Self:
+        """What ``policy`` asks for ``reader`` [W] and ``context`` [X]."""
+        with torch.inference_mode():
+            forms = policy.forms(torch.from_numpy(reader)[None], torch.from_numpy(context)[None])
+        article, demand, shown, level = (form[0].detach().numpy() for form in forms)
+        return cls(article.T, demand.T, shown, level)
+
+
+class FormTable:
+    """The forms of a policy for one request after another, without its network where they are affine.
+
+    Then they are a matrix times (reader, context, 1), which is read off the policy here, once, and held against it for
+    PROBES readers drawn at random. A policy whose forms bend (a level with a hidden layer) is asked each time, and so
+    is one with vectors of more than WIDEST numbers.
+    """
+
+    PROBES, TOLERANCE, WIDEST = 16, 1e-4, 512
+
+    def __init__(self, policy: Formed, width: int) -> None:
+        """``width`` is W of ``policy``."""
+        self.policy, self.affine = policy, width <= self.WIDEST
+        if not self.affine:
+            return
+        nothing = RequestForms.of(policy, np.zeros(width, np.float32), np.zeros(CONTEXT_DIM, np.float32))
+        self._article, self._demand = nothing.article.shape, nothing.demand.shape  # [F, W] and [F, D]
+        self._level = np.concatenate([form.ravel() for form in nothing])  # [F (W + D + 2)]
+        unit = self._flat(torch.eye(width + CONTEXT_DIM))  # [W + X, F (W + D + 2)]
+        self._slope = np.ascontiguousarray((unit - self._level).T)
+        probes = torch.randn(self.PROBES, width + CONTEXT_DIM, generator=torch.Generator().manual_seed(0))
+        told, expected = probes.numpy() @ self._slope.T + self._level, self._flat(probes)
+        self.affine = np.allclose(told, expected, rtol=self.TOLERANCE, atol=self.TOLERANCE)
+
+    def __call__(self, reader: np.ndarray, context: np.ndarray) -> RequestForms:
+        """Those for ``reader`` [W] and ``context`` [X]."""
+        if not self.affine:
+            return RequestForms.of(self.policy, reader, context)
+        flat = self._slope @ np.concatenate([reader, context]) + self._level
+        forms, width = self._article
+        article, rest = flat[: forms * width].reshape(self._article), flat[forms * width :]
+        demand = rest[: -2 * forms].reshape(self._demand)
+        return RequestForms(article, demand, rest[-2 * forms : -forms], rest[-forms:])
+
+    def _flat(self, told: Tensor) -> np.ndarray:
+        """[B, F (W + D + 2)]: the forms of B readers with their contexts, ``told`` [B, W + X], one after the other."""
+        with torch.inference_mode():
+            forms = self.policy.forms(told[:, :-CONTEXT_DIM], told[:, -CONTEXT_DIM:])
+        return torch.cat([form.detach().transpose(1, -1).flatten(1) for form in forms], 1).numpy()
 
 
 def one(article: Tensor, demand: Tensor, shown: Tensor, level: Tensor | None = None) -> Forms:

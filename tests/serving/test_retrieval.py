@@ -15,15 +15,18 @@ from newsrec import catalogue as catalogues
 from newsrec import events, transitions
 from newsrec.artifact import Artifact, create
 from newsrec.catalogue import Catalogue
+from newsrec.encoders.forms import RequestForms
 from newsrec.features import EMBEDDING_DIM, HOUR, ReaderState, article_key
 from newsrec.registry import REGISTRY
 from newsrec.slate import SlateConfig
-from newsrec.transitions import Readers
+from newsrec.transitions import Readers, State
+from serving import scoring
 from serving.approximate import VectorIndex
 from serving.live_articles import without_counts
-from serving.recommend import ServingConfig, Shelf, Visit, recommend
+from serving.recommend import ServingConfig, Shelf, Visit, recommend, shortlist
 from serving.retrieval import Finder, RetrievalConfig
 from serving.schema import SlateRequest
+from serving.stored_readers import unknown_reader
 
 NOW = 1_700_000_000_000_000
 SHELF_LIFE = 72 * HOUR
@@ -97,10 +100,14 @@ def ranked(on: Shelf, name: str, known: Readers, asked: Asked) -> tuple[np.ndarr
 
 def found_by(finder: Finder, known: Readers, asked: Asked) -> np.ndarray:
     told = transitions.state(known, np.array([asked.now]), np.array([0]), finder.catalogue, asked.use_time)
-    with torch.inference_mode():
-        forms = finder.policy.forms(finder.policy.reader(told), told.context)
-    oldest = asked.now - SHELF_LIFE
+    forms, oldest = forms_of(finder, told), asked.now - SHELF_LIFE
     return finder.find(forms, known, asked.now, oldest, max(asked.now, NOW), asked.barred, finder.config.size)
+
+
+def forms_of(finder: Finder, told: State) -> RequestForms:
+    with torch.inference_mode():
+        vector = finder.policy.reader(told)[0].numpy()
+    return finder.table(vector, told.context[0].numpy())
 
 
 def make(on: Shelf, name: str, use_time: bool = True, before: Finder | None = None, **config: int) -> Finder:
@@ -260,11 +267,35 @@ def test_all_are_ranked_by_the_policys_own_scores(name: str, hours: int) -> None
     servable, expected = ranked(on, name, known, asked)
     told = transitions.state(known, np.array([now]), np.array([0]), on.catalogue)
     places = np.sort(finder._place[servable])
+    forms = forms_of(finder, told)
     with torch.inference_mode():
-        forms = finder.policy.forms(finder.policy.reader(told), told.context)
         some = finder._scores(forms, known, now, places).numpy()
         every = finder._scores(forms, known, now, slice(0, len(on.catalogue.ids) - 1)).numpy()
     by_row = dict(zip(servable.tolist(), expected, strict=True))
     wanted = [by_row[row] for row in finder._rows[places].tolist()]
     np.testing.assert_allclose(some, wanted, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(every[places], wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_what_is_offered_to_all_is_kept_for_a_moment_and_is_what_one_would_be_offered() -> None:
+    on, by = shelf(3, 60), create("transformer", policy("transformer"), shelf(3, 60).catalogue)
+    finder, catalogue = make(on, "transformer"), on.catalogue
+    kept = finder.offer(NOW, NOW - SHELF_LIFE, NOW)
+    assert finder.offer(NOW, NOW - SHELF_LIFE, NOW) is kept, "requests of one moment share it"
+    visit = Visit(SlateRequest(user_id="a", time=NOW), "r", "a", unknown_reader(), False, NOW)
+    alone = scoring.offer(shortlist(visit, on, ServingConfig()), NOW, on, by)
+    assert len(alone.ids) > 20
+    for found, expected in zip(kept, alone, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    gone = np.array([0, kept.rows[0], kept.rows[7]])
+    left = kept.without(gone, catalogue)
+    places = [place for place in range(len(kept.ids)) if place not in (0, 7)]
+    for found, expected in zip(left, kept, strict=True):
+        np.testing.assert_array_equal(found, np.asarray(expected)[places])
+    assert kept.without(np.zeros(3, np.int64), catalogue) is kept
+
+    later = finder.offer(NOW + HOUR, NOW + HOUR - SHELF_LIFE, NOW + HOUR)
+    assert not np.array_equal(later.demand[-5:], kept.demand[-5:])
+    assert set(later.ids) != set(kept.ids), "some are new, some are expired"
+    hidden = finder.offer(NOW, NOW - SHELF_LIFE, catalogue.hidden_at[kept.rows].min())
+    assert set(hidden.ids) < set(kept.ids)

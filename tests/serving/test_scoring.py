@@ -20,6 +20,7 @@ from newsrec.registry import REGISTRY
 from newsrec.transitions import Readers
 from serving import scoring
 from serving.live_articles import without_counts
+from serving.offer import demand_numbers, times_shown
 from serving.recommend import ServingConfig, Visit, recommend
 from serving.retrieval import RetrievalConfig
 from serving.schema import SlateRequest
@@ -182,8 +183,9 @@ def test_demand_and_times_shown_are_those_of_training(seed: int, hours: float, u
         rows[None], features, on.counts[rows][None], on.as_of[rows][None], np.array([now]), on.catalogue, use_time
     )
     expected = demand_features(made)[0].numpy()
-    np.testing.assert_allclose(scoring.demand_numbers(rows, now, on, use_time), expected, rtol=2e-6, atol=2e-6)
-    assert scoring.times_shown(features, rows, on).tolist() == made.shown[0].tolist()
+    found = demand_numbers(rows, now, on.catalogue, on.counts, on.as_of, use_time)
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+    assert times_shown(features, rows, on.catalogue.short_keys[rows]).tolist() == made.shown[0].tolist()
     assert short_key(article_key(IDS[0])) == on.catalogue.short_keys[1]
 
 
