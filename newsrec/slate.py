@@ -94,13 +94,13 @@ def draw_one(
     The same generator or the same ``luck`` [C + k] gives the same slate and the same propensities up to rounding, in a
     fraction of the time: a server draws one at a time. Raises ValueError as ``draw``.
     """
-    if not (scores < np.inf).all():
+    if not scores.max(initial=-np.inf) < np.inf:
         raise ValueError("scores hold NaN or plus infinity, expected finite numbers or minus infinity")
     scores, count = scores.astype(np.float64), len(scores)
     if luck is None and config.method != "greedy":
         luck = torch.rand(count + k, dtype=torch.float64, generator=generator).numpy()
-    left = int((scores > -np.inf).sum())
-    ranking = np.argsort(-scores, kind="stable")  # [C], best first; ties in the order of the candidates
+    left = count if scores.min(initial=np.inf) > -np.inf else int((scores > -np.inf).sum())
+    ranking = (-scores).argsort(kind="stable")  # [C], best first; ties in the order of the candidates
     places = min(k, left)
     if luck is None or config.method == "greedy":
         return Drawn(ranking[:places], np.ones(places))
@@ -109,38 +109,33 @@ def draw_one(
         keys = scores / config.temperature + noise  # [C]
         chosen = np.argsort(-keys, kind="stable")[:places]
         return Drawn(chosen, _plackett_luce_of_one(scores / config.temperature, chosen))
-    explores = luck[count : count + min(k, count)] < config.epsilon  # [K]
-    best = np.ones(places)
-    if explores[:places].any():
-        chosen, best = _epsilon_draw_of_one(ranking, np.argsort(-luck[:count], kind="stable"), explores, places, left)
-    else:
-        chosen = ranking[:places]
-    return Drawn(chosen, (1.0 - config.epsilon) * best + config.epsilon / (left - np.arange(places)))
+    explores = (luck[count : count + places] < config.epsilon).tolist()
+    chosen, best = ranking[:places], np.ones(places)
+    if True in explores:
+        chosen, best = _epsilon_draw_of_one(ranking[:left], luck[:count], explores)
+    return Drawn(chosen, (1.0 - config.epsilon) * best + config.epsilon / np.arange(left, left - places, -1))
 
 
-def _epsilon_draw_of_one(
-    ranking: np.ndarray, luckiest: np.ndarray, explores: np.ndarray, places: int, left: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """What is chosen for each of ``places``, and 1 where it is the best that is left there. [K] each
+def _epsilon_draw_of_one(ranking: np.ndarray, luck: np.ndarray, explores: list[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """What is chosen for each of K places, of which some are to be explored, and 1 where it is the best left. [K] each
 
-    ``ranking`` and ``luckiest`` [C] order the candidates by score and by luck; the first ``left`` of the ranking are
-    candidates at all.
+    ``ranking`` [n] are the candidates that there are, best first; ``luck`` [C] is everybody's.
     """
-    possible = set(ranking[:left].tolist())
+    possible = np.sort(ranking)
+    luckiest = possible[(-luck[possible]).argsort(kind="stable")]  # ties in the order of the candidates
     by_score, by_luck = iter(ranking.tolist()), iter(luckiest.tolist())
-    best, lucky, chosen, was_best = next(by_score), -1, [], []
-    for exploring in explores[:places].tolist():
-        while best not in possible:
+    chosen: list[int] = []
+    was_best = []
+    best, lucky = next(by_score), next(by_luck)
+    for exploring in explores:
+        while best in chosen:
             best = next(by_score)
-        pick = best
-        if exploring:
-            while lucky not in possible:
-                lucky = next(by_luck)
-            pick = lucky
-        possible.remove(pick)
+        while exploring and lucky in chosen:
+            lucky = next(by_luck)
+        pick = lucky if exploring else best
         chosen.append(pick)
         was_best.append(float(pick == best))
-    return np.array(chosen, np.int64), np.array(was_best)
+    return np.array(chosen), np.array(was_best)
 
 
 def _plackett_luce_of_one(logits: np.ndarray, chosen: np.ndarray) -> np.ndarray:
