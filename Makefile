@@ -10,7 +10,7 @@ PIP_AUDIT := 2.10.1
 D3RLPY := 2.8.1
 RECTOOLS := 0.19.0
 
-.PHONY: help setup checkov audit d3rlpy rectools demo test test-faults images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
+.PHONY: help setup checkov audit d3rlpy rectools demo test test-slow images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,8 +60,8 @@ demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIM
 test: setup ## the tests, in two processes
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-faults: setup ## a whole site while its Redis, its disk and its servers break (minutes)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -m faults
+test-slow: setup ## sites that break, servers under thousands of requests, benchmarks from end to end (minutes)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -m slow
 
 images: setup ## the images newsrec-pipeline and newsrec-serving; TORCH=cu130 for CUDA, PYTHON_IMAGE=... for another base
 	@$(PY) scripts/images

@@ -15,6 +15,7 @@ from newsrec.evaluation.off_policy import contextual, slate
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_every_part(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "off_policy.json"
     command = [python, "-m", "benchmarks.off_policy", "--quick", "--out", str(out)]

@@ -93,6 +93,7 @@ def test_servers_end_with_a_benchmark_that_is_killed(tmp_path: Path) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_designs_answer_the_same_and_a_peer_with_other_features_is_found_out(tmp_path: Path) -> None:
     names = [name for name, design in DESIGNS.items() if design.scores]

@@ -20,6 +20,7 @@ from newsrec.simulator.rollout import simulate
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_every_part_and_says_what_was_not_met(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "simulator.json"
     command = [python, "-m", "benchmarks.simulator", "--quick", "--out", str(out)]

@@ -105,6 +105,7 @@ def test_a_missing_log_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         folder("mind-5k")
 
 
+@pytest.mark.slow
 def test_a_quick_run_measures_every_part(python: Path, tmp_path: Path, real_data: Callable[[str], Path]) -> None:
     for name in ("mind-5k", "nemig-en"):
         real_data(name)

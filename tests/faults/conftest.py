@@ -1,6 +1,6 @@
 """Faults of a whole site: a predictor and a collector as processes, clients who go on asking, and what breaks.
 
-Where servers are started a test is marked ``faults`` and part of ``make test-faults``, not of ``make test``.
+Where servers are started a test is marked ``slow`` and part of ``make test-slow``, not of ``make test``.
 """
 
 import os

@@ -13,7 +13,7 @@ from tests.faults.conftest import Traffic, once_each
 from tests.serving.conftest import Process, answers, make_site, serving, start, wait_for
 from tests.serving.test_predictor import V1
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def events(url: str) -> list[str]:

@@ -10,7 +10,7 @@ from tests.faults.conftest import Redis, Traffic, once_each
 from tests.serving.conftest import Process, make_site, serving, start, wait_for
 from tests.serving.test_predictor import ask
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def count(server: Process, name: str) -> float:

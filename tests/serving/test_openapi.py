@@ -20,7 +20,7 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from tests.serving.test_malformed import Servers, servers
 
 __all__ = ["servers"]
-pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("warm")]  # half a minute of a core
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm")]  # half a minute of a core
 CONFIG = {
     "seed": 1,
     "generation": {"deterministic": True, "database": "none", "max-examples": 60},
