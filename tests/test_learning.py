@@ -17,16 +17,14 @@ POLICIES = ("popularity", "matrix_factorization", "transformer")
 
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory) -> Decisions:
-    log = ingestion.simulate_to(
-        SimulationConfig(readers=1_500, days=12, seed=7), tmp_path_factory.mktemp("log") / "log"
-    )
+    log = ingestion.simulate_to(SimulationConfig(readers=900, days=12, seed=7), tmp_path_factory.mktemp("log") / "log")
     return dataset.from_log(events.read(log))
 
 
 @pytest.fixture(scope="module")
 def trained(decisions: Decisions) -> dict[str, Artifact]:
-    """Each after four epochs at most: the lead is there by then."""
-    configs = [RunConfig(name, training=TrainingConfig(epochs=4)) for name in POLICIES]
+    """Each after three epochs at most: the lead is there by then."""
+    configs = [RunConfig(name, training=TrainingConfig(epochs=3)) for name in POLICIES]
     return {config.policy: training.train(decisions, config, progress=lambda _: None) for config in configs}
 
 

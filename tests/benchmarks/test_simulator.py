@@ -59,6 +59,7 @@ def test_auc_and_calibration_error_by_hand() -> None:
     assert calibration_error(found, bins=2)(np.ones(2)) == pytest.approx((low + high) / 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["utility", "cascade"])
 def test_clicks_can_be_learned_unless_they_went_through_two_sigmoids(family: str) -> None:
     """Held-out readers in later days; four times as many readers and days, as in the benchmark, bring .70."""
@@ -96,6 +97,7 @@ def test_a_log_cut_in_time_holds_what_was_known_then() -> None:
     assert observe(early).end < config.start_time + 3 * DAY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("families", WORLDS, ids="-".join)
 def test_nobody_beats_the_planner(families: tuple[str, str]) -> None:
     """By more than chance, on 250 readers: else headroom would mean nothing. It is above 3 % of perfect clicks."""
