@@ -32,13 +32,13 @@ def learner(config: Any, kind: type[SupervisedLearner], articles: int = three_gr
 @pytest.fixture(scope="module")
 def by_dwell() -> Any:
     config = DwellConfig(SMALL, value_learning_rate=0.003, forget_rate=1.0)
-    return three_groups.learnt(learner(config, DwellLearner), steps=400)
+    return three_groups.learnt(learner(config, DwellLearner), steps=200)
 
 
 @pytest.fixture(scope="module")
 def by_return() -> Any:
     config = ReturnConfig(SMALL, value_learning_rate=0.003, forget_rate=1.0, read_hazard=0.3)
-    return three_groups.learnt(learner(config, ReturnLearner), steps=400)
+    return three_groups.learnt(learner(config, ReturnLearner), steps=200)
 
 
 def worth(policy: SupervisedPolicy) -> list[float]:
@@ -53,7 +53,7 @@ def test_clicks_dwell_and_returns_each_put_another_group_first(by_dwell: Any, by
     torch.manual_seed(0)
     config = transformer.Config(layers=1, heads=1, dropout=0.0, learning_rate=0.004)
     policy = transformer.TransformerPolicy(config, three_groups.ARTICLES)
-    by_click = three_groups.learnt(transformer.TransformerLearner(policy, torch.Generator().manual_seed(0)))
+    by_click = three_groups.learnt(transformer.TransformerLearner(policy, torch.Generator().manual_seed(0)), steps=60)
     assert three_groups.ranking(by_click)[0] == BAIT
     assert three_groups.ranking(by_dwell) == [ESSAY, COLUMN, BAIT]
     assert three_groups.ranking(by_return) == [COLUMN, ESSAY, BAIT]
