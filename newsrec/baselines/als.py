@@ -14,7 +14,7 @@ Differs from the paper:
    so a reader's next read counts at their next request and a new reader is no special case.
 2. A reader at the moment of a click is a row (``newsrec.encoders.co_reading``), since batches name no readers.
 3. One pass of training is one turn: readers from articles, then articles from readers.
-4. A few conjugate gradient steps instead of an inverse for each row (Takacs, Pilaszy & Tikk 2011).
+4. A few preconditioned conjugate gradient steps instead of an inverse for each row (Takacs, Pilaszy & Tikk 2011).
 5. Reads have one confidence; the paper's grows with how often.
 6. Articles that are newer than training have no factors; content and demand rank them, and stand beside the factors of
    the others.
@@ -23,12 +23,13 @@ Differs from the paper:
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.co_reading import rows, stacked
 from newsrec.encoders.collaborative import ColdStep, CollaborativeScorer, check
-from newsrec.encoders.fold_in import Factorization, fold_in, solved
+from newsrec.encoders.fold_in import Factorization, coordinates, fold_in, solved
 from newsrec.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Config:
     """Of squared factors."""
     steps: int = 8
     """Of conjugate gradients for a reader at a request; training starts where it was and takes ``training_steps``."""
-    training_steps: int = 3
+    training_steps: int = 2
     strength: float = 8.0
     """Of the factors beside content and demand."""
     alpha: float = 0.5
@@ -70,26 +71,32 @@ class Factors(nn.Module):
     def __init__(self, config: Config, articles: int) -> None:
         super().__init__()
         self.solve = Factorization(config.confidence, config.penalty, config.steps)
-        self.register_buffer("table", START * torch.randn(articles + 1, config.width))
-        self.register_buffer("gram", torch.zeros(config.width, config.width))
+        self.register_buffer("table", torch.zeros(articles + 1, config.width))
+        self.register_buffer("basis", torch.zeros(config.width, config.width))
+        self.register_buffer("spread", torch.zeros(config.width))
         self.table: Tensor
-        self.gram: Tensor
-        self.table[0] = 0.0
-        self.take_over(self.table)
+        self.basis: Tensor
+        self.spread: Tensor
+        start = START * torch.randn(articles + 1, config.width)
+        start[0] = 0.0
+        self.take_over(start.numpy(), np.ones(articles + 1))
 
     def article(self, index: Tensor) -> Tensor:
         return self.table[index]
 
     def reader(self, index: Tensor, mask: Tensor) -> Tensor:
-        return fold_in(self.table[index], self.gram, self.solve)
+        vectors, length = self.table[index] @ self.basis, (index > 0).sum(1).float()  # [B, H, W], [B]
+        found = fold_in(vectors.numpy(), length.numpy(), self.spread.numpy(), self.solve)  # [B, W]
+        return torch.from_numpy(found) @ self.basis.T
 
     def affinity(self, reader: Tensor, index: Tensor) -> Tensor:
         return (self.table[index] @ reader[..., None]).squeeze(-1)
 
-    def take_over(self, table: Tensor) -> None:
-        """The factors ``table`` [articles + 1, W] from now on."""
-        self.table.copy_(table)
-        self.gram.copy_(self.table.T @ self.table)
+    def take_over(self, table: np.ndarray, count: np.ndarray) -> None:
+        """The factors ``table`` [articles + 1, W] from now on, of articles read ``count`` [articles + 1] times."""
+        found = coordinates(table, count, self.solve.penalty)
+        for buffer, values in zip((self.table, self.basis, self.spread), (table, *found), strict=True):
+            buffer.copy_(torch.from_numpy(values))
 
 
 class AlsPolicy(CollaborativeScorer):
@@ -99,12 +106,13 @@ class AlsPolicy(CollaborativeScorer):
         super().__init__(Factors(config, articles), config.alpha, config.strength)
         self.config, self.articles = config, articles
 
-    def turn(self, read: "csr_array", readers: Tensor | None = None) -> Tensor:
+    def turn(self, read: "csr_array", readers: np.ndarray | None = None) -> np.ndarray:
         """One turn over the rows ``read`` [R, articles + 1]; returns their factors [R, W], where the next may start."""
         assert isinstance(self.memory, Factors)
         solve = self.memory.solve._replace(steps=self.config.training_steps)
-        readers = solved(read, self.memory.table, solve, readers)
-        self.memory.take_over(solved(read.T.tocsr(), readers, solve, self.memory.table))
+        back = read.T.tocsr()
+        readers = solved(read, self.memory.table.numpy(), solve, readers)
+        self.memory.take_over(solved(back, readers, solve, self.memory.table.numpy()), np.diff(back.indptr))
         return readers
 
 
