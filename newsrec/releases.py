@@ -151,6 +151,17 @@ def _keep(root: Path, version: str, directory: Path) -> None:
             shutil.copytree(directory, partial, dirs_exist_ok=True)
 
 
+def named(text: str, source: str) -> str:
+    """The version in the ``text`` of a CURRENT. Raises InvalidArtifact, which says that it is from ``source``."""
+    try:
+        version = Release(Path(), **json.loads(text)).version
+        if Path(version).name != version:
+            raise ValueError(f"{version!r} is no name of a folder")
+    except (ValueError, TypeError) as error:
+        raise InvalidArtifact(f"{source} holds no release: {error}") from None
+    return version
+
+
 def _read(root: Path, path: Path) -> Release:
     try:
         return Release(root, **json.loads(path.read_text(encoding="utf-8")))

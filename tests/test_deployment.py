@@ -76,9 +76,9 @@ def publish(root: Path, model: Path) -> str:
 
 
 def writes(bucket: Any) -> dict[str, int]:
-    """Key -> how often it was written."""
+    """Key -> how often it was written, but for the pointer, which moves."""
     keys = [version.object_key for version in bucket.object_versions.all()]
-    return {key: keys.count(key) for key in keys}
+    return {key: keys.count(key) for key in keys if key != f"{PREFIX}/CURRENT"}
 
 
 def once(*versions: str) -> dict[str, int]:
@@ -279,7 +279,7 @@ def test_a_fault_is_said_in_one_sentence_and_leaves_what_was_served_and_can_be_r
     api.thing, api.refusals = sound, {}
     version = publish(root, models[0])
     assert api.storage_uri == f"{STORAGE}/{version}"
-    assert {part.key for part in bucket.objects.all()} == once(version).keys()
+    assert writes(bucket).keys() == once(version).keys()
 
 
 def test_wrong_credentials_are_said_in_one_sentence(
