@@ -17,6 +17,7 @@ def people() -> Population:
     return population(150)
 
 
+@pytest.mark.slow
 def test_a_quick_run_measures_every_part(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "abtest.json"
     command = [python, "-m", "benchmarks.abtest", "--quick", "--out", str(out)]

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks import explanation
 from newsrec.evaluation.explanation import METHODS
@@ -12,6 +13,7 @@ from newsrec.evaluation.explanation_judge import REFERENCES, Judged
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_a_quick_run_judges_every_method_in_both_families(python: Path, tmp_path: Path) -> None:
     out = tmp_path / "explanation.json"
     command = [python, "-m", "benchmarks.explanation", "--quick", "--out", str(out)]

@@ -135,6 +135,7 @@ def incumbent() -> tuple[Newsroom, list[Component]]:
     return room, trained([policies.INCUMBENT, factors], room.log(0, 120), [0.8, 0.5])
 
 
+@pytest.mark.slow
 def test_the_incumbent_is_seen_as_it_acted(incumbent: tuple[Newsroom, list[Component]]) -> None:
     """Its weights in its own log are 1: worlds and estimators see one policy."""
     room, components = incumbent
@@ -146,6 +147,7 @@ def test_the_incumbent_is_seen_as_it_acted(incumbent: tuple[Newsroom, list[Compo
     assert np.abs(other.target / found.behaviour - 1.0).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_weeks_have_readers_of_their_own_and_the_truth_is_what_is_clicked(
     incumbent: tuple[Newsroom, list[Component]],
 ) -> None:
@@ -161,6 +163,7 @@ def test_weeks_have_readers_of_their_own_and_the_truth_is_what_is_clicked(
     assert not readers[0] & readers[1]
 
 
+@pytest.mark.slow
 def test_guests_are_twins_who_change_nothing_for_those_of_the_incumbent(
     incumbent: tuple[Newsroom, list[Component]],
 ) -> None:
@@ -178,6 +181,7 @@ def test_guests_are_twins_who_change_nothing_for_those_of_the_incumbent(
     assert own[0] != pytest.approx(seen[0])
 
 
+@pytest.mark.slow
 def test_a_mixture_acts_as_each_of_its_parts_for_its_share(incumbent: tuple[Newsroom, list[Component]]) -> None:
     room, components = incumbent
     batch = unknown(dataset.from_log(room.log(1, 100))).batch(np.arange(400))

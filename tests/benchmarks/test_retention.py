@@ -81,6 +81,7 @@ def test_nobody_is_judged_by_the_seeds_that_chose_them(size: Size) -> None:
     assert set(size.further_seeds) <= set(size.fresh_seeds)
 
 
+@pytest.mark.slow
 def test_a_tuned_table_is_one_of_a_contender(tmp_path: Path) -> None:
     tiny = replace(QUICK, contenders=("popularity",), trials=1)
     runner = Runner(tmp_path, 1, quiet)
@@ -317,6 +318,7 @@ def quiet(*_: Any) -> Any:
     return nullcontext(lambda step: None)
 
 
+@pytest.mark.slow
 def test_a_slice_ends_and_the_next_one_goes_on(tmp_path: Path) -> None:
     found = study()
     asked = work(found)

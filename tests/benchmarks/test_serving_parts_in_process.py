@@ -9,6 +9,7 @@ from benchmarks.serving import catalogue, inference, memory
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server not found")
 
 
+@pytest.mark.slow
 def test_a_whole_catalogue() -> None:
     """The search of all articles misses none of the best, at any size; a rule that looks at no reader does."""
     size = catalogue.Size(whole=600, large=800, indexed=1_000, shortlists=(20, 100), readers=2, slates=3)
@@ -20,6 +21,7 @@ def test_a_whole_catalogue() -> None:
     assert [bar.met for bar in part.bars][2]
 
 
+@pytest.mark.slow
 @needs_redis
 def test_memory() -> None:
     """A packed reader has 704 + 259 bytes at least, and impressions add 512."""
@@ -29,6 +31,7 @@ def test_memory() -> None:
     assert 300 < bytes_["compact, with impressions"] - bytes_["compact, without impressions"] < 700
 
 
+@pytest.mark.slow
 @needs_redis
 def test_inference() -> None:
     """The same slates by all three methods, and vectors and slates take at least their bytes."""

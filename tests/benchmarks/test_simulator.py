@@ -77,6 +77,7 @@ def test_clicks_can_be_learned_unless_they_went_through_two_sigmoids(family: str
     assert simulate(SimulationConfig(readers=20, days=3, response_family=family)).feedback.num_rows  # sound again
 
 
+@pytest.mark.slow
 def test_return_is_estimated_from_logs_that_end_too_early() -> None:
     """Within 1.5 points on 6,000 readers, where leaving open gaps out or counting them as lost is far off."""
     found = known_hazard.measure(known_hazard.Size(readers=6_000, draws=20))
@@ -109,6 +110,7 @@ def test_nobody_beats_the_planner(families: tuple[str, str]) -> None:
     assert ratio(planned - days[headroom.CLICKS], days[headroom.CLICKS]).value > headroom.LEAST
 
 
+@pytest.mark.slow
 def test_a_planner_that_is_beaten_voids_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(headroom, "POLICIES", headroom.POLICIES | {headroom.PLANNER: greedy_click})
     monkeypatch.setattr(headroom, "WORLDS", [("cascade", "hazard")])
@@ -126,6 +128,7 @@ def test_without_the_real_log_no_return_law_is_claimed(tmp_path: Path) -> None:
         assert str(tmp_path / "ebnerd-test") in bar.bar
 
 
+@pytest.mark.slow
 def test_the_fitted_world_is_held_to_the_log_s_intervals(real_data: Callable[[str], Path]) -> None:
     data = real_data("ebnerd-test").parent
     found = return_law.measure(return_law.Size(readers=150, worlds=1, draws=100), data)
