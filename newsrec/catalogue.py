@@ -84,8 +84,8 @@ class Catalogue:
         known, rows = self._sorted_keys
         if not len(known):
             return np.zeros(keys.shape, np.int64)
-        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[at] == keys, rows[at], 0)
+        at = np.minimum(known.searchsorted(keys), len(known) - 1)
+        return rows[at] * (known[at] == keys)
 
     def index(self, rows: np.ndarray) -> np.ndarray:
         """What a policy knows of ``rows``: the row itself, or 0 for an article newer than its training."""

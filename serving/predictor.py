@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -132,7 +131,7 @@ class Predictor(kserve.Model):
         user_ids = [self._backends.stored_id(request.user_id) for request in requests]
         readers = await self._readers.of(user_ids)
         asked = [
-            self._visit(bundle, request, uuid.uuid4().hex, user_id, reader, now)
+            self._visit(bundle, request, logs.new_id(), user_id, reader, now)
             for request, user_id, reader in zip(requests, user_ids, readers, strict=True)
         ]
         visits = [await self._with_all_reads(visit) if self._may_lack_reads(visit) else visit for visit in asked]
@@ -179,7 +178,7 @@ class Predictor(kserve.Model):
         """A decision outside the event loop, which waits for all that is read."""
         user_id = self._backends.stored_id(request.user_id)
         (reader,) = self._readers.read([user_id])
-        visit = self._visit(bundle, request, uuid.uuid4().hex, user_id, reader, now)
+        visit = self._visit(bundle, request, logs.new_id(), user_id, reader, now)
         if self._may_lack_reads(visit):
             visit = visit._replace(read=self._read_since(user_id, self._oldest(visit)))
         return self._decide(bundle, visit, arm)

@@ -163,8 +163,8 @@ def offer(
     if request.candidates is not None or finder is None:
         return scoring.offer(shortlist(visit, shelf, config, read), now, shelf, artifact)
     size, gone = max(finder.config.size, request.k), barred(visit, shelf, read)
-    if finder.live(now, oldest) <= size:
-        return finder.offer(now, oldest, -(-unhidden // TICK) * TICK).without(gone, shelf.catalogue)
+    if (offered := finder.offer(now, oldest, -(-unhidden // TICK) * TICK, size)) is not None:
+        return offered.without(gone, shelf.catalogue)
     rows = finder.find(forms, visit.features, now, oldest, unhidden, gone, size)
     return scoring.offer(rows, now, shelf, artifact)
 

@@ -108,17 +108,19 @@ class Finder:
 
     def _slice(self, now: int, oldest: int) -> tuple[int, int]:
         """The places of what was published after ``oldest`` and by ``now``."""
-        start, end = np.searchsorted(self._negated_times, [-now, -oldest])
+        start, end = self._negated_times.searchsorted([-now, -oldest])
         return int(start), int(end)
 
-    def offer(self, now: int, oldest: int, unhidden: int) -> Offer:
+    def offer(self, now: int, oldest: int, unhidden: int, size: int) -> Offer | None:
         """All articles that ``live`` counts but those withdrawn by ``unhidden``, the newest first.
 
-        Kept until it is asked for another moment, so requests of one moment share the work.
+        None where it counts more than ``size``. Kept until another moment is asked for: requests of one share the work.
         """
         asked = now, oldest, unhidden
-        if (kept := self._offer) is None or kept[0] != asked:
+        if (kept := self._offer) is None or kept[0] != asked or len(kept[1].rows) > size:
             start, end = self._slice(now, oldest)
+            if end - start > size:
+                return None
             rows = self._rows[start:end]
             rows = rows[self.catalogue.hidden_at[rows] > unhidden]
             demand = demand_numbers(rows, now, self.catalogue, self._counts, self._as_of, self.use_time)

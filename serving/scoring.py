@@ -122,7 +122,9 @@ def offered_scores(
     values += offered.vectors @ forms.article.T
     seen = times_shown(features, offered.rows, offered.keys)
     values += np.minimum(seen, MOST_SHOWN)[:, None] * forms.shown
-    policy = artifact.policy
+    finder, policy = shelf.finder_of(artifact), artifact.policy
+    if finder and finder.table.is_score:
+        return values[:, 0]
     with torch.inference_mode():
         found: Tensor = policy.combined(torch.from_numpy(values))  # [C]
         if hasattr(policy, "reranked"):

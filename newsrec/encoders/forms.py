@@ -84,10 +84,12 @@ class FormTable:
 
     def __init__(self, policy: Formed, width: int) -> None:
         """``width`` is W of ``policy``."""
+        nothing = RequestForms.of(policy, np.zeros(width, np.float32), np.zeros(CONTEXT_DIM, np.float32))
         self.policy, self.affine = policy, width <= self.WIDEST
+        self.is_score = len(nothing.level) == 1 and self._keeps_values()
+        """Whether there is one form, which is the score itself."""
         if not self.affine:
             return
-        nothing = RequestForms.of(policy, np.zeros(width, np.float32), np.zeros(CONTEXT_DIM, np.float32))
         self._article, self._demand = nothing.article.shape, nothing.demand.shape  # [F, W] and [F, D]
         self._level = np.concatenate([form.ravel() for form in nothing])  # [F (W + D + 2)]
         unit = self._flat(torch.eye(width + CONTEXT_DIM))  # [W + X, F (W + D + 2)]
@@ -105,6 +107,11 @@ class FormTable:
         article, rest = flat[: forms * width].reshape(self._article), flat[forms * width :]
         demand = rest[: -2 * forms].reshape(self._demand)
         return RequestForms(article, demand, rest[-2 * forms : -forms], rest[-forms:])
+
+    def _keeps_values(self) -> bool:
+        values = torch.randn(self.PROBES, 1, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            return not hasattr(self.policy, "reranked") and torch.equal(self.policy.combined(values), values[:, 0])
 
     def _flat(self, told: Tensor) -> np.ndarray:
         """[B, F (W + D + 2)]: the forms of B readers with their contexts, ``told`` [B, W + X], one after the other."""

@@ -280,8 +280,10 @@ def test_all_are_ranked_by_the_policys_own_scores(name: str, hours: int) -> None
 def test_what_is_offered_to_all_is_kept_for_a_moment_and_is_what_one_would_be_offered() -> None:
     on, by = shelf(3, 60), create("transformer", policy("transformer"), shelf(3, 60).catalogue)
     finder, catalogue = make(on, "transformer"), on.catalogue
-    kept = finder.offer(NOW, NOW - SHELF_LIFE, NOW)
-    assert finder.offer(NOW, NOW - SHELF_LIFE, NOW) is kept, "requests of one moment share it"
+    kept = finder.offer(NOW, NOW - SHELF_LIFE, NOW, 60)
+    assert kept is not None
+    live = finder.live(NOW, NOW - SHELF_LIFE)
+    assert finder.offer(NOW, NOW - SHELF_LIFE, NOW, live) is kept, "requests of one moment share it"
     visit = Visit(SlateRequest(user_id="a", time=NOW), "r", "a", unknown_reader(), False, NOW)
     alone = scoring.offer(shortlist(visit, on, ServingConfig()), NOW, on, by)
     assert len(alone.ids) > 20
@@ -294,8 +296,11 @@ def test_what_is_offered_to_all_is_kept_for_a_moment_and_is_what_one_would_be_of
         np.testing.assert_array_equal(found, np.asarray(expected)[places])
     assert kept.without(np.zeros(3, np.int64), catalogue) is kept
 
-    later = finder.offer(NOW + HOUR, NOW + HOUR - SHELF_LIFE, NOW + HOUR)
+    later = finder.offer(NOW + HOUR, NOW + HOUR - SHELF_LIFE, NOW + HOUR, 60)
+    assert later is not None
     assert not np.array_equal(later.demand[-5:], kept.demand[-5:])
     assert set(later.ids) != set(kept.ids), "some are new, some are expired"
-    hidden = finder.offer(NOW, NOW - SHELF_LIFE, catalogue.hidden_at[kept.rows].min())
+    assert finder.offer(NOW, NOW - SHELF_LIFE, NOW, live - 1) is None, "more than are asked for"
+    hidden = finder.offer(NOW, NOW - SHELF_LIFE, catalogue.hidden_at[kept.rows].min(), 60)
+    assert hidden is not None
     assert set(hidden.ids) < set(kept.ids)
