@@ -7,6 +7,7 @@ import yaml
 
 from pipelines.cluster import ClusterConfig
 from pipelines.compile import compile_to
+from tests.fast_kfp import fast_kfp
 from tests.manifests.objects import Object
 
 OF_KUBEFLOW = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -16,7 +17,9 @@ OF_KUBEFLOW = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL
 def task_jobs(cluster: ClusterConfig, folder: Path) -> list[Object]:
     """A Job for each task of each pipeline, compiled into ``folder``; checkov and our rules know what a Job is."""
     jobs = []
-    for path in compile_to(folder, cluster):
+    with fast_kfp():
+        compiled = compile_to(folder, cluster)
+    for path in compiled:
         pipeline, platform = yaml.load_all(path.read_text(), yaml.CSafeLoader)
         options = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         for executor, runs in pipeline["deploymentSpec"]["executors"].items():

@@ -1,30 +1,21 @@
-"""The API of Kubeflow Pipelines, as far as these tests need one, and its compiler without what makes it slow here."""
+"""The API of Kubeflow Pipelines, as far as these tests need one, and its quick compiler."""
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
-from kfp.dsl import pipeline_task
 from kfp.local import subprocess_task_handler
 
 from pipelines import __main__ as command_line
+from tests.fast_kfp import fast_kfp
 from tests.pipelines.kubeflow import Kubeflow, serving
 
 
 @pytest.fixture(scope="package", autouse=True)
-def fast_kfp() -> Iterator[None]:
-    """KFP compiles and submits as ever, and a hundred pipelines in a fifth of the time.
-
-    Where it wants its caller's name it asks for the whole stack, with sources: 50 times a pipeline, which takes seconds
-    below the frames of pytest. And it reads its YAML again with PyYAML's parser in Python, not the one in C.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=callers))
-        patch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
+def compiler() -> Iterator[None]:
+    with fast_kfp():
         yield
 
 
@@ -34,12 +25,6 @@ def warm_tasks(python: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess_task_handler, "sys", SimpleNamespace(executable=str(python)))
         yield
-
-
-def callers() -> list[inspect.FrameInfo]:
-    """The two innermost frames of ``inspect.stack()``, without sources."""
-    here = sys._getframe(1)
-    return [inspect.FrameInfo(frame, *inspect.getframeinfo(frame, 0)) for frame in (here, here.f_back)]
 
 
 @pytest.fixture
