@@ -153,9 +153,9 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
     assert out.read_text().startswith("<!DOCTYPE html>")
 
 
-def test_the_command_refuses_a_folder_that_is_no_run(tmp_path: Path) -> None:
+def test_the_command_refuses_a_folder_that_is_no_run(python: Path, tmp_path: Path) -> None:
     program = "import sys; from newsrec.cli import main; sys.argv[1:] = ['report', sys.argv[1]]; main()"
-    command, environment = [sys.executable, "-c", program, str(tmp_path)], {"PYTHONPATH": str(ROOT)}
+    command, environment = [python, "-c", program, str(tmp_path)], {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.decode().count("\n") == 1
