@@ -129,6 +129,10 @@ def test_impossible_rules_are_refused(values):
         from_mapping(RulesConfig, values)
 
 
+SEEDS = [1, pytest.param(2, marks=pytest.mark.slow)]
+"""Of worlds, which take 12 CPU seconds each."""
+
+
 def of_simulated(seed: int, worse: bool, shocks: ShockConfig = NO_NEWS) -> tuple[Verdict, LiveValue]:
     until = world(seed).end_time
     found = live_value.compare(two_releases(seed, worse, shocks), "second", "first", until, ValueConfig())
@@ -136,12 +140,12 @@ def of_simulated(seed: int, worse: bool, shocks: ShockConfig = NO_NEWS) -> tuple
     return decide(standing, found, {}, until, RulesConfig()), found
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_simulated_release_that_shows_the_oldest_is_rolled_back(seed):
     assert of_simulated(seed, worse=True)[0].action == "roll_back"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_simulated_release_that_changes_nothing_is_kept(seed):
     assert of_simulated(seed, worse=False)[0].action == "keep"
 

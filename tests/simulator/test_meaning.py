@@ -67,7 +67,7 @@ def test_clickbait_wins_clicks_and_its_price_in_returns_has_the_sign_of_the_elas
             assert high - low < 0.1
 
 
-@pytest.mark.parametrize("families", [WORLDS[0], WORLDS[3]], ids="-".join)
+@pytest.mark.parametrize("families", [WORLDS[0], pytest.param(WORLDS[3], marks=pytest.mark.slow)], ids="-".join)
 def test_the_price_of_clickbait_is_one_parameter(families: tuple[str, str]) -> None:
     """At none its clicks are no loss; from there over half and once to twice, random slates lose active days."""
     config = world_of(families, readers=700, days=10, seed=1, elasticity=3.0, population=BUSY)
