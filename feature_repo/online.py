@@ -7,19 +7,20 @@ were written.
 
 ``read_raw`` reads several views of the same entities in one question: of one moment in SQLite, in one round trip in
 Redis. It gives the values as they are stored, serialized Values by feature name, without what is not there.
+``write_beside`` writes rows of several views of one entity in one step, each where it is newer.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from feast import FeatureView, RepoConfig
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.helpers import _mmh3, compute_table_id
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
-from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
+from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig, extract_text_and_num
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,6 +35,18 @@ Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Progress = Callable[[int], Any] | None
 Raw = dict[str, bytes]
 BUSY_SECONDS = 30.0
+
+
+class Stamped(NamedTuple):
+    """An entity's row of one view."""
+
+    table: FeatureView
+    values: dict[str, Value]
+    """By feature name."""
+    time: int
+    """Microseconds since 1970."""
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,6 +93,19 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
             stored[key][table][name] = value
         return [stored[key] for key in keys]
 
+    def write_beside(self, config: RepoConfig, key: bytes, rows: Sequence[Stamped]) -> list[bool]:
+        """Store the ``rows`` of the entity ``key``, serialized, in one step; of each whether it was newer."""
+        connection = self._get_conn(config)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            written = [
+                _replace(connection, compute_table_id(config.project, row.table, False), key, row) for row in rows
+            ]
+            connection.commit()
+        finally:
+            connection.rollback()  # nothing after a commit
+        return written
+
     def erase(self, config: RepoConfig, keys: Sequence[EntityKey]) -> int:
         """Delete the entities from every table, of this and of other code, down to the bytes; how many rows."""
         connection = self._get_conn(config)
@@ -115,23 +141,50 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
             connection.rollback()  # nothing after a commit
 
 
+def _replace(connection: Connection, name: str, key: bytes, row: Stamped) -> bool:
+    """Write ``row`` to the table ``name``, as Feast does, unless a newer one stands there."""
+    asked = f'SELECT value FROM "{name}" WHERE entity_key = ? AND feature_name = ?'
+    stored = connection.execute(asked, (key, EVENT_TIME)).fetchone()
+    if stored and row.time <= Value.FromString(stored[0]).int64_val - (SAME_MOMENT in row.table.tags):
+        return False
+    time = (_EPOCH + timedelta(microseconds=row.time)).replace(tzinfo=None)
+    connection.executemany(
+        f'INSERT INTO "{name}" (entity_key, feature_name, value, value_text, event_ts) VALUES (?, ?, ?, ?, ?) '
+        "ON CONFLICT (entity_key, feature_name) DO UPDATE SET "
+        "value = excluded.value, value_text = excluded.value_text, event_ts = excluded.event_ts, created_ts = NULL",
+        [
+            (key, feature, value.SerializeToString(), extract_text_and_num(value, False)[0], time)
+            for feature, value in row.values.items()
+        ],
+    )
+    return True
+
+
 class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     type: Literal["feature_repo.online.NewestRedisOnlineStore"] = "feature_repo.online.NewestRedisOnlineStore"
 
 
 class NewestRedisOnlineStore(RedisOnlineStore):
-    """Feast's layout of hashes, each row compared and written by one script on the server.
+    """Feast's layout of hashes, the rows of an entity compared and written by one script on the server.
 
     A Redis that is down is tried twice, at once, and one that takes too long only once: whoever asks has a fallback
     and no seconds to wait.
     """
 
     _WRITE_NEWER = """
-        local stored = redis.call('HGET', KEYS[1], ARGV[1])
-        if stored and tonumber(stored) >= tonumber(ARGV[2]) + {same} then return 0 end
-        redis.call('HSET', KEYS[1], unpack(ARGV))
-        return 1
+        local written, at = {}, 1
+        while at < #ARGV do
+            local last = at + 1 + ARGV[at]
+            local stored = redis.call('HGET', KEYS[1], ARGV[at + 2])
+            local newer = not stored or tonumber(ARGV[at + 3]) > stored - ARGV[at + 1]
+            if newer then redis.call('HSET', KEYS[1], unpack(ARGV, at + 2, last)) end
+            written[#written + 1] = newer and 1 or 0
+            at = last + 1
+        end
+        return written
     """
+    """For each row: how many of the arguments behind the next are its fields and their values, whether it replaces one
+    of the same moment, and these, the moment first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,22 +248,33 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         return sum(field.startswith(b"_us:") for fields in answers[::2] for field in fields)
 
     def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Row], progress: Progress) -> None:
-        client = self._get_client(config.online_store)
-        keys = self._generate_redis_keys_for_entities(config, [row[0] for row in data])
-        script = self._WRITE_NEWER.format(same=int(SAME_MOMENT in table.tags))
-        with client.pipeline(transaction=False) as pipe:
-            for key, (_, values, time, _) in zip(keys, data, strict=True):
-                stamp = Timestamp()
-                stamp.FromDatetime(time)
-                fields: dict[Any, Any] = {
-                    f"_us:{table.name}": microseconds(time),
-                    f"_ts:{table.name}": stamp.SerializeToString(),
-                    **{_mmh3(f"{table.name}:{name}"): value.SerializeToString() for name, value in values.items()},
-                }
-                pipe.eval(script, 1, key, *(part for field in fields.items() for part in field))
-            written = sum(pipe.execute())
+        with self._get_client(config.online_store).pipeline(transaction=False) as pipe:
+            for key, values, time, _ in data:
+                pipe.execute_command(
+                    *self._write(config, serialized(key), [Stamped(table, values, microseconds(time))])
+                )
+            written = sum(sum(answer) for answer in pipe.execute())
         if progress:
             progress(written)
+
+    def write_beside(self, config: RepoConfig, key: bytes, rows: Sequence[Stamped]) -> list[bool]:
+        """Store the ``rows`` of the entity ``key``, serialized, in one step; of each whether it was newer."""
+        (written,) = self._ask(config, [self._write(config, key, rows)])
+        return [bool(newer) for newer in written]
+
+    def _write(self, config: RepoConfig, key: bytes, rows: Sequence[Stamped]) -> tuple[Any, ...]:
+        """The command for ``rows`` of one entity."""
+        command: list[Any] = ["EVAL", self._WRITE_NEWER, 1, key + config.project.encode()]
+        for table, values, time in rows:
+            columns, fields = self._columns([table])
+            stamp = Timestamp()
+            stamp.FromMicroseconds(time)
+            written = [f"_us:{table.name}", time, f"_ts:{table.name}", stamp.SerializeToString()]
+            for (_, name), field in zip(columns, fields, strict=True):
+                if name in values:
+                    written += (field, values[name].SerializeToString())
+            command += (len(written), int(SAME_MOMENT in table.tags), *written)
+        return tuple(command)
 
 
 def serialized(key: EntityKey) -> bytes:

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from redis.exceptions import RedisError
 
 from feature_repo.errors import FeatureStoreMissing
-from feature_repo.online import serialized
+from feature_repo.online import Stamped, serialized
 from feature_repo.views import EVENT_TIME
 
 BATCH = 1000
@@ -63,12 +63,21 @@ class Served:
         for start in range(0, len(rows), BATCH):
             batch = []
             for row in rows[start : start + BATCH]:
-                stamped = {**row, EVENT_TIME: row["event_timestamp"]}
-                values = {name: _value(stamped[name], slot) for name, slot in self._slots.items()}
-                batch.append((self.entity_key(row[self.key]), values, moment(row["event_timestamp"]), None))
+                time = row["event_timestamp"]
+                batch.append((self.entity_key(row[self.key]), self.stamped(row, time).values, moment(time), None))
             with self.answering():
                 self._provider.online_write_batch(self._config, self.view, batch, written.append)
         return sum(written)
+
+    def stamped(self, row: Mapping[str, Any], time: int) -> Stamped:
+        """The features in ``row`` as the online store takes them, of the moment ``time`` (microseconds)."""
+        values = {name: _value(time if name == EVENT_TIME else row[name], slot) for name, slot in self._slots.items()}
+        return Stamped(self.view, values, time)
+
+    def write_beside(self, entity_id: str, rows: Sequence[Stamped]) -> list[bool]:
+        """Store rows of one entity in one step; of each whether it was newer. Raises FeatureStoreMissing."""
+        with self.answering():
+            return self._provider.online_store.write_beside(self._config, self._serialized(entity_id), rows)
 
     def beside(self, other: "Served", ids: Sequence[str]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """The rows of this view and of ``other`` for each id, read in one question. Raises FeatureStoreMissing."""

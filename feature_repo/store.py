@@ -192,10 +192,13 @@ class Store:
 
     def write_vectors(self, vectors: Iterable[tuple[str, ReaderVector, int]]) -> int:
         """``write_vector`` for many; how many were stored. Raises FeatureStoreMissing, also where the view is."""
+        rows = [{**vector._asdict(), "user_id": user, "event_timestamp": time} for user, vector, time in vectors]
+        return self._vectors().write(rows)
+
+    def _vectors(self) -> Served:
         if self._vector is None:
             raise FeatureStoreMissing(f"the store in {self.root} has no reader vectors; run create_store on it again")
-        rows = [{**vector._asdict(), "user_id": user, "event_timestamp": time} for user, vector, time in vectors]
-        return self._vector.write(rows)
+        return self._vector
 
     def reader_ids(self) -> Iterator[list[str]]:
         """The readers with offline rows, in order, some at a time, however many there are."""
@@ -244,9 +247,23 @@ class Store:
         """ARTICLE_FEATURES and event_timestamp of each article, as ``readers``."""
         return self._article.read(article_ids)
 
-    def write_reader(self, user_id: str, row: Mapping[str, Any], event_timestamp: int) -> bool:
-        """Store READER_FEATURES of one reader; False where the store holds a row of this moment or a newer one."""
-        return self._reader.write([{**row, "user_id": user_id, "event_timestamp": event_timestamp}]) == 1
+    @property
+    def has_vectors(self) -> bool:
+        """Whether there is a view for what is made of readers' rows; a store of older code lacks it."""
+        return self._vector is not None
+
+    def write_reader(
+        self, user_id: str, row: Mapping[str, Any], event_timestamp: int, vector: ReaderVector | None = None
+    ) -> bool:
+        """Store READER_FEATURES of one reader; False where the store holds a row of this moment or a newer one.
+
+        ``vector`` is what was made of the row: written in the same step, unless one of a newer row is there. Raises
+        FeatureStoreMissing.
+        """
+        rows = [self._reader.stamped(row, event_timestamp)]
+        if vector is not None:
+            rows.append(self._vectors().stamped(vector._asdict(), event_timestamp))
+        return self._reader.write_beside(user_id, rows)[0]
 
     def write_articles(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Store rows of article_id, event_timestamp and ARTICLE_FEATURES; how many were newer than the stored ones."""

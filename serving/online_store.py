@@ -1,7 +1,6 @@
 """One reader's features in the online store, brought up to date after feedback."""
 
 import logging
-from typing import Any
 
 from prometheus_client import Gauge
 
@@ -25,12 +24,15 @@ class Histories:
     caught up by the next call, an imported history stays, and no event counts twice. Threads and processes may fold one
     reader at the same time: each writes the fold of all events up to some arrival, and the store keeps the newest.
 
-    With a ``tower`` each row gets its vector. A vector that could not be written is missed by nobody: requests compute
-    it themselves until the row changes again.
+    With a ``tower`` each row is written together with its vector. In a store of older code, which has no place for one,
+    requests compute it themselves.
     """
 
     def __init__(self, backends: Backends, tower: Tower | None = None) -> None:
         self._store, self._database, self._tower = backends.store, backends.database, tower
+        if tower is not None and not self._store.has_vectors:
+            log.warning("the store in %s has no reader vectors; run create_store on it again", self._store.root)
+            self._tower = None
         self._pending: set[str] = set()
 
     def catch_up(self, user_id: str) -> bool:
@@ -48,8 +50,8 @@ class Histories:
 
     def _fold(self, user_id: str) -> None:
         forgotten = self._database.forgotten_at(user_id)
-        (row,) = self._store.readers([user_id])
-        stamp = row["event_timestamp"]
+        (before,) = self._store.readers_and_vectors([user_id])
+        row, stamp = before[0], before[0]["event_timestamp"]
         if forgotten is not None and stamp is not None and stamp <= forgotten:
             stamp = None
         events = self._database.feedback_of(user_id, received_after=stamp)
@@ -60,21 +62,11 @@ class Histories:
             key = None if event["article_id"] is None else article_key(event["article_id"])
             state.observe(event["kind"], key, event["time"], event["dwell_seconds"], event["utc_offset_minutes"] or 0)
         row, stamp = state.row(), events[-1]["received_at"]
-        if self._store.write_reader(user_id, row, stamp) and self._tower is not None:
-            self._write_vector(self._tower, user_id, row, stamp)
+        vector = None if self._tower is None else self._tower.vector(user_id, row, before)
+        self._store.write_reader(user_id, row, stamp, vector)
         if self._database.forgotten_at(user_id) != forgotten:
             self._store.erase_readers([user_id])
             self._fold(user_id)
-
-    def _write_vector(self, tower: Tower, user_id: str, row: dict[str, Any], stamp: int) -> None:
-        (vector,) = tower.vectors([user_id], [row])
-        if vector is None:
-            return
-        try:
-            self._store.write_vector(user_id, vector, stamp)
-        except FeatureStoreError as error:
-            STORE_FAILURES.labels("vector").inc()
-            log.warning("a reader has no vector: %s", one_line(error))
 
     def sweep(self) -> int:
         """How many readers are still behind after another try for each; the first failure ends the round."""

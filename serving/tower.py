@@ -23,6 +23,17 @@ class Tower:
     def adopt(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
+    def vector(
+        self, user_id: str, row: Mapping[str, Any], before: tuple[Mapping[str, Any], ReaderVector | None]
+    ) -> ReaderVector | None:
+        """``vectors`` of one reader. Where no read is new since the row ``before``, its vector is that of ``row``."""
+        bundle, (earlier, vector) = self.bundle, before
+        arm = bundle.arms.of(user_id)
+        if (tower := arm.artifact.one_reader) is None:
+            return self.vectors([user_id], [row])[0]
+        same = vector if earlier["history"] == row["history"] else None
+        return stored_vector(row, bundle.live.shelves[arm.shelf], arm.artifact, tower, same)
+
     def vectors(self, user_ids: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[ReaderVector | None]:
         """What is made of each row of READER_FEATURES; None without a tower. Raises ValueError for other packings."""
         bundle = self.bundle

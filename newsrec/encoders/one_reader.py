@@ -5,12 +5,15 @@ vector most of its time goes into calling small operations. Here the weights are
 few operations are left, and they are numpy's:
 
 1. The last block asks only from the last place, behind which nothing stands. The others need all places.
-2. Scale and shift of a normalisation, which a linear layer always follows, are part of that layer.
+2. Scale and shift of a normalisation, which a linear layer always follows, are part of that layer, and so is the root
+   of the width: what is left is a division by the length of a vector.
 3. Whatever is read of the stream of blocks is normalised, so its mean never matters: all that is added to it has a mean
-   of zero beforehand, and a normalisation is a division by the root of the mean square.
-4. A key's bias adds the same to all logits of a query and is left out; a value's bias adds the same to all outputs and
+   of zero beforehand.
+4. A head h weighs y_i W_q W_k' y_j and passes on sum_j weight_ij y_j W_v W_m: both products of weights are made once,
+   and queries, keys and values are never computed. With few heads this is no more work, in half as many steps.
+5. A key's bias adds the same to all logits of a query and is left out; a value's bias adds the same to all outputs and
    is part of the bias behind.
-5. The biases by distance stand in a table, with minus infinity at what is read later.
+6. The biases by distance stand in a table, with minus infinity at what is read later.
 
 The result is that of the network to the rounding of float32: both are as far from the same sums in float64, 5e-7 of the
 vector's largest number in the middle of 300 histories and 2e-6 at most. ``tests/encoders/test_one_reader.py`` holds one
@@ -44,14 +47,17 @@ class OneReader:
 
     def __init__(self, policy: HistoryScorer) -> None:
         self._latest, self._alpha = policy.latest_reads, policy.alpha
-        self._content = _array(policy.article.content.weight.T)  # [E, W]
-        self._identity = _array(policy.article.identity.weight)  # [N + 1, W]
-        self._dwell = _centred(_array(policy.dwell.weight.T))  # [1, W]
-        self._start = _centred(_array(policy.history.start))  # [W]
-        self._mean = np.full(len(self._start), 1.0 / len(self._start), np.float32)  # [W]
-        self._epsilon = np.float32(policy.history.norm.eps)
+        width = len(policy.history.start)
+        self._epsilon = np.float32(policy.history.norm.eps * width)
+        self._content, self._identity, self._dwell, self._start, self._mean, self._output, self._output_bias = _rounded(
+            _array(policy.article.content.weight.T),  # [E, W]
+            _array(policy.article.identity.weight),  # [N + 1, W]
+            _centred(_array(policy.dwell.weight.T)),  # [1, W]
+            _centred(_array(policy.history.start)),  # [W]
+            np.full(width, 1.0 / width),  # [W]
+            *_after(policy.history.norm, policy.output),  # [W, W], [W]
+        )
         *self._blocks, self._last = [_block(block) for block in policy.history.blocks]
-        self._output, self._output_bias = _after(policy.history.norm, policy.output)
 
     def vector(self, index: np.ndarray, content: np.ndarray, age_hours: np.ndarray, dwell: np.ndarray) -> np.ndarray:
         """[W] float32 from ``index`` [H] int64, ``content`` [H, E], ``age_hours`` [H] and ``dwell`` [H] of the reads.
@@ -93,28 +99,26 @@ class OneReader:
         return x, np.log1p(hours, out=hours)
 
     def _normalised(self, x: np.ndarray) -> np.ndarray:
-        """[..., W]: ``x``, whose means are zero, by its standard deviation."""
-        return x / np.sqrt(np.square(x) @ self._mean + self._epsilon)[:, None]
+        """[..., W]: ``x``, whose means are zero, normalised and divided by the root of W."""
+        length = np.vecdot(x, x)
+        length += self._epsilon
+        return x / np.sqrt(length, out=length)[:, None]
 
     def _through(self, block: "_Block", x: np.ndarray, y: np.ndarray, hours: np.ndarray) -> np.ndarray:
         """[Q, W]: the block's outputs at the last Q places, of which ``x`` [Q, W] is the stream.
 
         ``y`` [L, W] is the normalised stream of all places, ``hours`` [Q, L] stand between query and key.
         """
-        asked, places = len(x), len(y)
-        q = y[places - asked :] @ block.query
-        q += block.query_bias
-        heads = len(block.between)
-        q = q.reshape(asked, heads, -1).transpose(1, 0, 2)  # [heads, Q, W / heads]
-        k, v = (y @ block.key_value).reshape(places, 2, heads, -1).transpose(1, 2, 0, 3)  # [heads, L, W / heads] each
-        logits = hours * block.hours_between  # [heads, Q, L]
-        logits += block.between[:, places - asked : places, :places]
-        logits += q @ k.transpose(0, 2, 1)
+        (asked, width), places = x.shape, len(y)
+        questions = y[places - asked :] @ block.question
+        questions += block.question_bias  # [Q, heads W]
+        logits = (questions.reshape(-1, width) @ y.T).reshape(asked, -1, places)  # [Q, heads, L]
+        logits += block.between[places - asked : places, :, :places]
+        logits += hours[:, None] * block.hours_between
         weights = torch.from_numpy(logits).softmax(-1).numpy()
-        attended = np.empty((asked, heads, v.shape[2]), np.float32)
-        np.matmul(weights, v, out=attended.transpose(1, 0, 2))
-        x = attended.reshape(x.shape) @ block.merge + x
-        x += block.merge_bias
+        attended = weights.reshape(-1, places) @ y  # [Q heads, W]
+        x = attended.reshape(asked, -1) @ block.answer + x
+        x += block.answer_bias
         hidden = self._normalised(x) @ block.wide
         hidden += block.wide_bias
         gate = torch.from_numpy(hidden).erf().numpy()  # numpy has none
@@ -128,18 +132,16 @@ class OneReader:
 class _Block(NamedTuple):
     """A block's weights, to be multiplied from the right. What is added to the stream has a mean of zero."""
 
-    query: np.ndarray
-    """[W, W], and its bias [W]: with the scale of logits."""
-    query_bias: np.ndarray
-    key_value: np.ndarray
-    """[W, 2 W]"""
+    question: np.ndarray
+    """[W, heads W], and its bias [heads W]: what each head asks of a place."""
+    question_bias: np.ndarray
     between: np.ndarray
-    """[heads, longest L, longest L], by query and key: the bias of so many reads between them, minus infinity later."""
+    """[longest L, heads, longest L], by query and key: the bias of so many reads between them, minus infinity later."""
     hours_between: np.ndarray
-    """[heads, 1, 1]"""
-    merge: np.ndarray
-    """[W, W], and its bias [W]."""
-    merge_bias: np.ndarray
+    """[heads, 1]"""
+    answer: np.ndarray
+    """[heads W, W], and its bias [W]."""
+    answer_bias: np.ndarray
     wide: np.ndarray
     """[W, 2 W], and its bias [2 W]: gives z, where GELU is asked for the square root of 2 times z."""
     wide_bias: np.ndarray
@@ -152,32 +154,36 @@ def _block(block: Any) -> _Block:
     """The form of a block of ``CausalTransformer``."""
     qkv, bias = _after(block.attention_norm, block.qkv)
     width, heads = len(qkv), block.heads
-    scale = np.float32((width // heads) ** -0.5)
-    merge, narrow = _array(block.merge.weight.T), _array(block.forward_layers[2].weight.T)
+    query, key, value = np.split(qkv.reshape(width, 3 * heads, -1).transpose(1, 0, 2), 3)  # [heads, W, W / heads] each
+    query_bias, _, value_bias = np.split(bias.reshape(3 * heads, 1, -1), 3)  # [heads, 1, W / heads] each
+    asked, merge = key.transpose(0, 2, 1) * (width // heads) ** -0.5, _array(block.merge.weight.T)
     wide, wide_bias = _after(block.forward_norm, block.forward_layers[0])
-    root = np.float32(0.5**0.5)
+    half = 0.5**0.5
     place = np.arange(block.reads_between.shape[1])
     between = place[:, None] - place
-    table = np.where(between < 0, -np.inf, _array(block.reads_between)[:, np.maximum(between, 0)])
+    table = np.where(between < 0, -np.inf, _array(block.reads_between)[:, np.maximum(between, 0)])  # [heads, L, L]
+    answer = value @ merge.reshape(heads, -1, width)  # [heads, W, W]
     return _Block(
-        query=np.ascontiguousarray(qkv[:, :width]) * scale,
-        query_bias=bias[:width] * scale,
-        key_value=np.ascontiguousarray(qkv[:, width:]),
-        between=table.astype(np.float32),
-        hours_between=_array(block.hours_between)[:, None, None],
-        merge=_centred(merge),
-        merge_bias=_centred(bias[2 * width :] @ merge + _array(block.merge.bias)),
-        wide=wide * root,
-        wide_bias=wide_bias * root,
-        narrow=_centred(narrow) * root,
-        narrow_bias=_centred(_array(block.forward_layers[2].bias)),
+        *_rounded(
+            (query @ asked).transpose(1, 0, 2).reshape(width, -1),
+            (query_bias @ asked).reshape(-1),
+            table.transpose(1, 0, 2),
+            _array(block.hours_between)[:, None],
+            _centred(answer.reshape(-1, width)),
+            _centred(value_bias.reshape(-1) @ merge + _array(block.merge.bias)),
+            wide * half,
+            wide_bias * half,
+            _centred(_array(block.forward_layers[2].weight.T)) * half,
+            _centred(_array(block.forward_layers[2].bias)),
+        )
     )
 
 
 def _after(norm: nn.LayerNorm, layer: nn.Linear) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [in, out] and bias [out] of ``layer`` behind ``norm``, for what is normalised without scale and shift."""
+    """Weights [in, out] and bias [out] of ``layer`` behind ``norm``, for what ``_normalised`` gives."""
     weights = _array(layer.weight.T)
-    return _array(norm.weight)[:, None] * weights, _array(norm.bias) @ weights + _array(layer.bias)
+    scaled = _array(norm.weight)[:, None] * len(weights) ** 0.5 * weights
+    return scaled, _array(norm.bias) @ weights + _array(layer.bias)
 
 
 def _centred(weights: np.ndarray) -> np.ndarray:
@@ -186,5 +192,10 @@ def _centred(weights: np.ndarray) -> np.ndarray:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    """A copy of ``tensor``."""
-    return np.array(tensor.detach().numpy(), np.float32, order="C")
+    """``tensor`` in float64, so that what is made of weights is rounded once."""
+    return tensor.detach().double().numpy()
+
+
+def _rounded(*arrays: np.ndarray) -> list[np.ndarray]:
+    """Copies in float32."""
+    return [np.array(array, np.float32, order="C") for array in arrays]

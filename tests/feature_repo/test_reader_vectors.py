@@ -1,12 +1,13 @@
 """Vectors beside readers' rows: read together, of the very row or not at all, in both stores."""
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 
 from feature_repo.errors import FeatureStoreMissing
-from feature_repo.online import serialized
+from feature_repo.online import NewestRedisOnlineStore, serialized
 from feature_repo.store import ReaderVector, Store, create_store, open_store
 from feature_repo.views import reader_vector_view
 from tests.feature_repo.logs import START
@@ -57,6 +58,53 @@ def test_a_vector_is_replaced_by_one_of_the_same_row_and_by_none_of_an_older_one
     assert store.write_vectors([("ann", vector(2.0), START), ("bob", vector(), START)]) == 2
     assert store.readers_and_vectors(["ann"])[0][1] == vector(2.0)
     assert not store.write_reader("ann", READER | {"reads": 9}, START), "a row is not replaced by one of its moment"
+
+
+def test_a_row_and_its_vector_are_written_together(store: Store) -> None:
+    """Each where it is newer: a row of the same moment stays, its vector may be another release's."""
+    assert store.write_reader("ann", READER, START, vector())
+    assert store.readers_and_vectors(["ann"]) == [(READER | {"event_timestamp": START}, vector())]
+    assert not store.write_reader("ann", READER | {"reads": 9}, START, vector(2.0))
+    assert store.readers_and_vectors(["ann"]) == [(READER | {"event_timestamp": START}, vector(2.0))]
+    assert not store.write_reader("ann", READER | {"reads": 9}, START - 1, vector(3.0))
+    assert store.readers_and_vectors(["ann"]) == [(READER | {"event_timestamp": START}, vector(2.0))]
+    store.write_vector("ann", vector(4.0), START + 2)
+    assert store.write_reader("ann", READER | {"reads": 4}, START + 1, vector(5.0))
+    assert store.readers_and_vectors(["ann"]) == [(READER | {"reads": 4, "event_timestamp": START + 1}, None)]
+
+
+def test_what_is_written_together_is_stored_as_feast_writes_it(store: Store) -> None:
+    """Down to the bytes: nulls, zeros, negative numbers and moments with microseconds."""
+    rows = {
+        "ann": READER,
+        "null": dict.fromkeys(READER),
+        "zero": READER | {"history": b"", "shown": b"", "reads": 0, "last_seen": 0, "gap_hours": 0.1},
+        "past": READER | {"last_day": -3},
+    }
+    stored = []
+    for together in (True, False):
+        for number, (user, row) in enumerate(rows.items()):
+            stamp = START + number
+            if together:
+                assert store.write_reader(user, row, stamp, vector())
+            else:
+                store._reader.write([{**row, "user_id": user, "event_timestamp": stamp}])
+                store.write_vector(user, vector(), stamp)
+        stored.append(everything(store))
+        store.erase_readers(list(rows))
+    assert stored[0] == stored[1]
+    assert len(str(stored[0])) > 1000
+
+
+def everything(store: Store) -> list[Any]:
+    """All that stands in the online store, by table or hash."""
+    online, config = store._provider.online_store, store._feast.config
+    if isinstance(online, NewestRedisOnlineStore):
+        client = online._get_client(config.online_store)
+        return sorted((key, sorted(client.hgetall(key).items())) for key in client.scan_iter())
+    connection = online._get_conn(config)
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return [(name, sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"')))) for (name,) in sorted(names)]
 
 
 def test_a_vector_never_comes_with_another_row(store: Store) -> None:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from feature_repo.store import FeatureStoreError, Store, open_store
+from feature_repo.store import ReaderVector, Store, open_store
 from newsrec import artifact
+from newsrec.encoders.one_reader import OneReader
 from newsrec.event_log import EventDatabase
 from newsrec.features import HOUR, READER_FEATURES, ReaderState, article_key, unpack_history
 from newsrec.snapshots import reader_snapshots
@@ -154,17 +155,56 @@ def test_with_a_tower_a_row_has_the_vector_that_a_request_would_compute(
     assert vectors[0] != vectors[1]
 
 
-def test_a_vector_that_the_store_does_not_take_holds_no_history_up(
+def test_an_event_that_reads_nothing_runs_no_tower(
     store: Store, database: EventDatabase, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> bool:
-        raise FeatureStoreError("full")
-
+    """The vector moves on to the new row; one of another release, or of articles that changed, does not."""
     backends = Backends(store, database, None, clock)
+    bundle = make_bundle(artifact.load(site.folder / "artifact"), backends, ServingConfig())
+    histories = Histories(backends, Tower(bundle))
+    ran, vector = [], OneReader.vector
+
+    def counted(*reads: Any) -> Any:
+        ran.append("tower")
+        return vector(*reads)
+
+    monkeypatch.setattr(OneReader, "vector", counted)
+    database.append_recommendations([shown("r", "kim", time=site.now)], site.now)
+    stamp = site.now
+
+    def told(name: str, **happened: Any) -> ReaderVector:
+        nonlocal stamp
+        stamp += 1
+        database.append_feedback([event(name, "r", "kim", **happened)], stamp)
+        assert histories.catch_up("kim")
+        ((row, found),) = store.readers_and_vectors(["kim"])
+        assert row["event_timestamp"] == stamp
+        assert found is not None
+        return found
+
+    clicked = told("1", article_id="a01")
+    assert told("2", article_id="a02", kind="impression") == clicked
+    assert ran == ["tower"]
+    assert told("3", article_id="a02").vector != clicked.vector
+    assert ran == ["tower"] * 2
+    store.write_vector("kim", clicked._replace(policy_version=b"another"), stamp)
+    assert told("4", article_id="a03", kind="impression").policy_version == bundle.released.version.encode()
+    store.write_vector("kim", clicked._replace(content=clicked.content + 1), stamp)
+    told("5", article_id="a04", kind="impression")
+    assert ran == ["tower"] * 4
+
+
+def test_in_a_store_of_older_code_histories_go_on_without_vectors(
+    store: Store, database: EventDatabase, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    store._feast.delete_feature_service("reader_vector")
+    older = open_store(store.root)
+    backends = Backends(older, database, None, clock)
     tower = Tower(make_bundle(artifact.load(site.folder / "artifact"), backends, ServingConfig()))
-    monkeypatch.setattr(store, "write_vector", refuse)
+    histories = Histories(backends, tower)
+    assert "has no reader vectors; run create_store on it again" in caplog.text
     database.append_recommendations([shown("r", "kim", time=site.now)], site.now)
     database.append_feedback([event("1", "r", "kim", article_id="a01")], site.now + 1)
-    assert Histories(backends, tower).catch_up("kim")
-    ((row, vector),) = store.readers_and_vectors(["kim"])
+    assert histories.catch_up("kim")
+    ((row, vector),) = older.readers_and_vectors(["kim"])
     assert (row["reads"], vector) == (1, None)
