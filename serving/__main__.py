@@ -2,13 +2,14 @@
 
 import sys
 
+import prometheus_client  # noqa: F401  before Feast, which would have every counter in a file of many processes
 import typer
 
 from serving import logs
 from serving.commands.ahead import precompute, vectors
 from serving.commands.collector import collector
 from serving.commands.experiment import resume_experiment, stop_experiment
-from serving.commands.keeping import forget, retain
+from serving.commands.keeping import forget, retain, stored_id
 from serving.commands.predictor import predictor
 
 app = typer.Typer(
@@ -17,7 +18,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Serve slates (predictor, what runs without a command), take feedback and articles (collector).",
 )
-for command in (predictor, collector, vectors, precompute, forget, retain, stop_experiment, resume_experiment):
+for command in (
+    predictor,
+    collector,
+    vectors,
+    precompute,
+    forget,
+    stored_id,
+    retain,
+    stop_experiment,
+    resume_experiment,
+):
     app.command()(command)
 
 

@@ -22,6 +22,7 @@ from newsrec.features import POPULARITY_HALF_LIFE_HOURS, pack_embedding
 from serving.admission import Admission, Places
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
+from serving.mirror import Mirror
 from serving.online_store import STORE_FAILURES, SWEEP_SECONDS, Histories
 from serving.openapi import COLLECTOR, describe
 from serving.overtaken import Overtaken
@@ -63,7 +64,7 @@ def create_app(
     token: str | None = None,
     max_concurrency: int = MAX_CONCURRENCY,
     retain_days: int | None = None,
-    tower: Tower | None = None,
+    tower: Tower | Mirror | None = None,
 ) -> FastAPI:
     """The collector's routes; all but health and metrics for those who bear ``token``, where there is one.
 

@@ -20,6 +20,9 @@ def collector(
     artifact: Annotated[
         Path | None, typer.Option(help="What is served: readers' vectors are computed as their feedback comes.")
     ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="s3://BUCKET/PREFIX, from which the folder --artifact is kept up to date.")
+    ] = None,
     host: Host = HOST,
     port: Port = 8090,
     reader_key_file: ReaderKey = None,
@@ -39,16 +42,26 @@ def collector(
     import uvicorn
 
     from newsrec.artifact import InvalidArtifact
+    from newsrec.config import InvalidConfig
     from serving.collector import create_app
+    from serving.mirror import Mirror
     from serving.retention import check_days
     from serving.security import read_token
 
     with one_sentence(InvalidArtifact):
         if retain_days is not None:
             check_days(retain_days, below_horizon)
+        if storage is not None and artifact is None:
+            raise InvalidConfig(f"--storage {storage} has no folder to go to; name one by --artifact")
         token = read_token(token_file)
         backends = connect(store, event_log, reader_key_file)
-        tower, followers = (None, []) if artifact is None else tower_of(artifact, backends)
+        if artifact is None:
+            tower, followers = None, []
+        elif storage is None:
+            tower, followers = tower_of(artifact, backends)
+        else:
+            tower = Mirror(storage, artifact, lambda root: tower_of(root, backends))
+            followers = [tower]
     routes = logs.RequestIds(create_app(backends, token, max_concurrency, retain_days, tower))
     config = uvicorn.Config(routes, log_config=None, access_log=False, timeout_graceful_shutdown=10)
     for ended_by in (signal.SIGTERM, signal.SIGINT):

@@ -52,19 +52,25 @@ def end(sentence: str) -> SystemExit:
 
 def connect(store: Path, event_log: str, key_file: Path | None) -> "Backends":
     from feature_repo.store import open_store
-    from newsrec.config import InvalidConfig
     from newsrec.event_log import EventDatabase
     from serving.backends import Backends
 
-    key = os.environ[KEY_VARIABLE].encode() if KEY_VARIABLE in os.environ else None
-    if key_file is not None:
-        try:
-            key = key_file.read_bytes().strip()
-        except OSError as error:
-            raise InvalidConfig(f"the key of reader ids cannot be read from {key_file}: {error.strerror}") from None
+    key = reader_key(key_file)
     backends = Backends(open_store(store), EventDatabase(event_log), key, clock)
     backends.stored_id("")  # refuses an empty key
     return backends
+
+
+def reader_key(file: Path | None) -> bytes | None:
+    """The key of reader ids in ``file``, else in the environment; None where there is neither. Raises InvalidConfig."""
+    from newsrec.config import InvalidConfig
+
+    if file is None:
+        return os.environ[KEY_VARIABLE].encode() if KEY_VARIABLE in os.environ else None
+    try:
+        return file.read_bytes().strip()
+    except OSError as error:
+        raise InvalidConfig(f"the key of reader ids cannot be read from {file}: {error.strerror}") from None
 
 
 def released_in(directory: Path) -> "Artifact | Mixture":

@@ -96,7 +96,7 @@ def _of_tasks(objects: list[Object], cluster: ClusterConfig) -> Iterator[Connect
 
 
 def _of_pods(objects: list[Object], cluster: ClusterConfig) -> Iterator[Connection]:
-    """What the settings of a pod name, the object store that KServe fills a predictor from, and DNS for these names."""
+    """What a pod's settings name, the object store of its releases, by KServe's hand or its own, and DNS for them."""
     store = urlsplit(cluster.object_store_endpoint)
     for pod in pods(objects):
         found = []
@@ -104,8 +104,8 @@ def _of_pods(objects: list[Object], cluster: ClusterConfig) -> Iterator[Connecti
             if host == "ml-pipeline.kubeflow":
                 found.append(Connection(pod.owner, API.name, f"TCP {port}"))
             else:
-                found += _to_service(objects, pod.owner, host, port)
-        if "serving.kserve.io/inferenceservice" in pod.labels:
+                found += _to_service(objects, pod.owner, host.partition(".")[0], port)
+        if "serving.kserve.io/inferenceservice" in pod.labels or _stores(pod):
             whom = STORE if store.hostname else INTERNET
             found.append(Connection(pod.owner, whom.name, f"TCP {store.port or 443}"))
         yield from found
@@ -113,15 +113,20 @@ def _of_pods(objects: list[Object], cluster: ClusterConfig) -> Iterator[Connecti
             yield from (Connection(pod.owner, DNS.name, f"{protocol} 53") for protocol in ("UDP", "TCP"))
 
 
+def _stores(pod: Pod) -> bool:
+    """Whether an argument names a prefix of the object store."""
+    return any("=s3://" in argument for part in pod.every_container for argument in part.get("args", []))
+
+
 def _addresses(pod: Pod) -> set[tuple[str, int]]:
     """Host and port of each server in ``pod``'s settings: ``redis:6379``, ``postgresql://USER@HOST/NAME``, a URL."""
     found = set()
     for part in pod.every_container:
         for entry in part.get("env", []):
-            if address := re.fullmatch(r"([a-z-]+):(\d+)", entry.get("value", "")):
+            if address := re.fullmatch(r"([a-z.-]+):(\d+)", entry.get("value", "")):
                 found.add((address[1], int(address[2])))
         for argument in part.get("args", []):
-            if database := re.search(r"postgresql://\w+@([a-z-]+)/", argument):
+            if database := re.search(r"postgresql://\w+@([a-z.-]+)/", argument):
                 found.add((database[1], 5432))
             if url := re.search(r"http://([a-z.-]+):(\d+)", argument):
                 found.add((url[1], int(url[2])))
@@ -145,6 +150,7 @@ def _parties(objects: list[Object]) -> Iterator[Party]:
     labels = {thing["metadata"]["name"]: thing["metadata"].get("labels", {}) for thing in of_kind(objects, "Namespace")}
     for pod in pods(objects):
         yield Party(pod.owner, {NAME: pod.namespace, **labels.get(pod.namespace, {})}, pod.labels)
+        yield Party(f"pods like {pod.owner} elsewhere", ELSEWHERE, pod.labels)
     yield from OTHERS
     ours = {NAME: "newsrec", **labels["newsrec"]}
     for party in OTHERS:

@@ -140,6 +140,7 @@ def test_a_rule_catches(broken: Broken) -> None:
 
 
 PREDICTOR, COLLECTOR = "InferenceService newsrec (newsrec-predictor)", "Deployment collector"
+SCHEDULE, FORGET = "Job schedule-feedback", "CronJob forget-reader"
 ON_A_LAPTOP = {
     ("clients", PREDICTOR, "TCP 8080"),
     ("clients", PREDICTOR, "TCP 8081"),
@@ -151,8 +152,11 @@ ON_A_LAPTOP = {
     (PREDICTOR, "the object store of Kubeflow", "TCP 8333"),
     (COLLECTOR, "StatefulSet redis", "TCP 6379"),
     (COLLECTOR, "StatefulSet postgres", "TCP 5432"),
-    ("Job schedule-feedback", "the API of Kubeflow Pipelines", "TCP 8888"),
-    *((who, "DNS", port) for who in (PREDICTOR, COLLECTOR, "Job schedule-feedback") for port in ("UDP 53", "TCP 53")),
+    (COLLECTOR, "the object store of Kubeflow", "TCP 8333"),
+    (SCHEDULE, "the API of Kubeflow Pipelines", "TCP 8888"),
+    (FORGET, "StatefulSet redis", "TCP 6379"),
+    (FORGET, "StatefulSet postgres", "TCP 5432"),
+    *((who, "DNS", port) for who in (PREDICTOR, COLLECTOR, SCHEDULE, FORGET) for port in ("UDP 53", "TCP 53")),
 }
 """What the code and the manifests of kind come to."""
 MORE_ELSEWHERE = {("Prometheus", PREDICTOR, "TCP 8080"), ("Prometheus", COLLECTOR, "TCP 8090")}
@@ -161,8 +165,9 @@ MORE_ELSEWHERE = {("Prometheus", PREDICTOR, "TCP 8080"), ("Prometheus", COLLECTO
 def test_the_table_of_needed_connections() -> None:
     laptop, production = (render(overlay) for overlay in ("kind", "production"))
     assert needed(laptop, cluster_of(laptop)) == ON_A_LAPTOP
-    store = (PREDICTOR, "the object store of Kubeflow", "TCP 8333")
-    expected = ON_A_LAPTOP - {store} | MORE_ELSEWHERE | {(PREDICTOR, "public addresses", "TCP 443")}
+    store = {(who, "the object store of Kubeflow", "TCP 8333") for who in (PREDICTOR, COLLECTOR)}
+    public = {(who, "public addresses", "TCP 443") for who in (PREDICTOR, COLLECTOR)}
+    expected = ON_A_LAPTOP - store | MORE_ELSEWHERE | public
     assert needed(production, cluster_of(production)) == expected
 
 

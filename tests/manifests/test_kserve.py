@@ -93,17 +93,18 @@ def command_lines_are_those_of_the_code(objects: list[Object]) -> Iterator[str]:
                 except UsageError as error:
                     yield f"{pod.owner}: {error.format_message()}"
                     continue
-                declared = {port["name"]: port["containerPort"] for port in part["ports"]}
+                declared = {port["name"]: port["containerPort"] for port in part.get("ports", [])}
                 listening = {"http": taken.get("http_port", taken.get("port")), "grpc": taken.get("grpc_port")}
                 if declared != {port: number for port, number in listening.items() if number}:
                     yield f"{pod.owner}: declares {declared}, the code listens on {listening}"
-                if taken["host"] != "0.0.0.0":
+                if taken.get("host", "0.0.0.0") != "0.0.0.0":
                     yield f"{pod.owner}: listens on {taken['host']}, where no Service reaches it"
                 if str(taken.get("artifact") or MOUNTED) != MOUNTED:
                     yield f"{pod.owner}: the artefact is read from {taken['artifact']}, KServe mounts {MOUNTED}"
                 mounts = {mount["mountPath"] for mount in part["volumeMounts"]}
-                folders = {str(taken["store"]), str(taken["reader_key_file"].parent)}
-                yield from (f"{pod.owner}: nothing is mounted at {missing}" for missing in sorted(folders - mounts))
+                folders = [taken["store"], *([taken["reader_key_file"].parent] if pod.serves else [])]
+                missing = {str(f) for f in folders if not mounts & {str(f), *map(str, f.parents)}}
+                yield from (f"{pod.owner}: nothing is mounted at {folder}" for folder in sorted(missing))
 
 
 def the_model_is_called_like_the_service(objects: list[Object]) -> Iterator[str]:

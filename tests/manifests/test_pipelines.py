@@ -16,7 +16,7 @@ from newsrec import config
 from pipelines.__main__ import app
 from pipelines.cluster import USER, ClusterConfig
 from tests.conftest import ROOT
-from tests.manifests.breaking import Broken, Rule, environment, name, pod_spec
+from tests.manifests.breaking import Broken, Rule, container, environment, name, pod_spec
 from tests.manifests.objects import (
     OVERLAYS,
     Object,
@@ -149,6 +149,23 @@ def releases_are_served_from_where_they_are_published(objects: list[Object]) -> 
         yield f"tasks publish to {cluster.inference_service} and may patch {role['resourceNames']}"
 
 
+def the_collector_fetches_what_tasks_publish(objects: list[Object]) -> Iterator[str]:
+    cluster, server = cluster_of(objects), container(objects, "collector")
+    named = [argument.partition("=")[2] for argument in server["args"] if argument.startswith("--storage=")]
+    if named != [cluster.storage]:
+        yield f"the collector fetches from {named}, tasks publish below {cluster.storage}"
+    told = {entry["name"]: entry.get("value") for entry in server["env"]}
+    for variable, expected in (
+        ("AWS_ENDPOINT_URL", cluster.object_store_endpoint or None),
+        ("AWS_REGION", cluster.object_store_region),
+    ):
+        if told.get(variable) != expected:
+            yield f"the collector has {variable} {told.get(variable)}, tasks {expected}"
+    mounted = {mount["mountPath"]: mount for mount in server["volumeMounts"]}.get("/mnt/models")
+    if mounted is None or mounted.get("readOnly"):
+        yield "the collector may not write what it fetches"
+
+
 def one_object_store_for_all(objects: list[Object]) -> Iterator[str]:
     """KServe's storage initializer, which the predictor's pods begin with, reads where tasks write."""
     endpoint = urlsplit(cluster_of(objects).object_store_endpoint)
@@ -174,7 +191,8 @@ MOUNTS = tasks_find_what_they_mount
 SERVERS = tasks_reach_their_servers
 RELEASES = releases_are_served_from_where_they_are_published
 STORE = one_object_store_for_all
-RULES: list[Rule] = [JOB, TASK, MOUNTS, SERVERS, RELEASES, STORE]
+FETCHED = the_collector_fetches_what_tasks_publish
+RULES: list[Rule] = [JOB, TASK, MOUNTS, SERVERS, RELEASES, STORE, FETCHED]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -258,6 +276,27 @@ BROKEN = [
         RELEASES,
         "may patch ['news']",
         lambda o: find(o, "Role", "publish")["rules"][0].update(resourceNames=["news"]),
+    ),
+    Broken(
+        FETCHED,
+        "the collector fetches from ['s3://newsrec/release'], tasks publish below s3://newsrec/releases",
+        lambda o: container(o, "collector")["args"].__setitem__(6, "--storage=s3://newsrec/release"),
+    ),
+    Broken(
+        FETCHED,
+        "the collector has AWS_REGION eu-west-1, tasks us-east-1",
+        lambda o: environment(o, "collector", "AWS_REGION").update(value="eu-west-1"),
+    ),
+    Broken(
+        FETCHED,
+        "the collector has AWS_ENDPOINT_URL None, tasks http://seaweedfs.kubeflow:8333",
+        lambda o: container(o, "collector")["env"].remove(environment(o, "collector", "AWS_ENDPOINT_URL")),
+        "kind",
+    ),
+    Broken(
+        FETCHED,
+        "may not write what it fetches",
+        lambda o: container(o, "collector")["volumeMounts"].pop(1),
     ),
     Broken(
         STORE, "may not call Amazon S3", lambda o: policy(o, "object-store")["egress"][0]["ports"][0].update(port=80)

@@ -203,6 +203,20 @@ def test_the_command_hashes_the_id_as_the_servers_do(backends: Backends, tmp_pat
     assert everywhere(backends, "ann") == ["recommendations", "feedback", "offline", "online"]
 
 
+@pytest.mark.usefixtures("warm")
+def test_where_the_key_is_not_at_hand_the_stored_id_does(backends: Backends, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    stored = ended("stored-id", "--reader-key-file", str(tmp_path / "key"), "--", "-ann@example.org").stdout.strip()
+    assert stored == pseudonym("-ann@example.org", KEY)
+    assert ended("stored-id", "ann").stdout == "ann\n"
+    backends.database.append_recommendations([recommendation("r", stored, time=clock())], clock())
+    assert command(tmp_path, stored).returncode == 0
+    assert everywhere(backends, stored) == []
+    empty = command(tmp_path, "")
+    assert (empty.returncode, empty.stderr.count("\n")) == (2, 1)
+    assert "the reader's id is empty" in empty.stderr
+
+
 def test_a_folder_that_cannot_be_written_keeps_its_files_alone(
     backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
