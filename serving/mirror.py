@@ -6,7 +6,7 @@ before the first one: it looks for itself, and until there is a release readers 
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,6 @@ class Mirror(threading.Thread):
         self._tower: Tower | None = None
         self._threads: list[Refresher | Follower] = []
         self._failure, self._stopped = "", threading.Event()
-
-    def vectors(self, user_ids: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[ReaderVector | None]:
-        """As of Tower; None for each before the first release."""
-        return [None] * len(rows) if self._tower is None else self._tower.vectors(user_ids, rows)
 
     def vector(self, user_id: str, row: Mapping[str, Any], before: Before) -> ReaderVector | None:
         """As of Tower; None before the first release."""

@@ -8,6 +8,7 @@ from feature_repo.store import FeatureStoreError
 from newsrec.features import ReaderState, article_key
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
+from serving.mirror import Mirror
 from serving.stored_readers import STORE_FAILURES
 from serving.tower import Tower
 
@@ -28,7 +29,7 @@ class Histories:
     requests compute it themselves.
     """
 
-    def __init__(self, backends: Backends, tower: Tower | None = None) -> None:
+    def __init__(self, backends: Backends, tower: Tower | Mirror | None = None) -> None:
         self._store, self._database, self._tower = backends.store, backends.database, tower
         if tower is not None and not self._store.has_vectors:
             log.warning("the store in %s has no reader vectors; run create_store on it again", self._store.root)
