@@ -169,7 +169,10 @@ def sqlite_alone() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def warm(python: Path) -> Iterator[None]:
-    """Servers and commands are programs of ``python``: they start in a second, where imports take nine."""
+    """Servers and commands are programs of ``python``: they start in a second, where imports take nine.
+
+    From a Python of their own they start in ``tests/faults``, in the demo and in containers.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules[__name__], "PYTHON", str(python))
         yield
@@ -181,11 +184,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(scope="session")
-def both(site: Site) -> Iterator[tuple[Process, Process]]:
-    """The predictor and the collector of ``site``, started side by side, with what users start them with."""
-    cold = {"python": sys.executable}
-    predictor = start(site.folder, "predictor", f"--artifact={site.folder / 'releases'}", *site.options, **cold)
-    collector = start(site.folder, "collector", "collector", *site.options, **cold)
+def both(site: Site, python: Path) -> Iterator[tuple[Process, Process]]:
+    """The predictor and the collector of ``site``, started side by side."""
+    warm = {"python": str(python)}
+    predictor = start(site.folder, "predictor", f"--artifact={site.folder / 'releases'}", *site.options, **warm)
+    collector = start(site.folder, "collector", "collector", *site.options, **warm)
     with serving(predictor, collector):
         yield predictor, collector
 
