@@ -1,14 +1,18 @@
-"""``scripts/images``: which torch is collected, and what the build is told; tests/containers shows that it listens."""
+"""``scripts/images``: which torch and title encoder it takes, and what the build is told; tests/containers builds."""
 
 import re
 import runpy
+import tomllib
+from pathlib import Path
 
 import pytest
 
+from newsrec.features import encoder_folder
 from tests.conftest import ROOT
 
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "images"))
-DECLARED = dict(re.findall(r"^ARG (\w+)=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+DECLARED = dict(re.findall(r"^ARG (\w+)=(.*)$", DOCKERFILE, re.MULTILINE))
 
 
 def build_arguments() -> dict[str, str]:
@@ -30,7 +34,40 @@ def test_a_choice_of_torch_and_base_reaches_the_build_by_names_that_the_dockerfi
     arguments = build_arguments()
     assert arguments.pop("COMMIT")
     assert arguments == {"TORCH": "cu130", "PYTHON_IMAGE": "registry.example.org/python:3.11-slim"}
-    assert DECLARED.keys() == {"TORCH", "PYTHON_IMAGE", "COMMIT"}
+    assert DECLARED.keys() == {"TORCH", "PYTHON_IMAGE", "COMMIT", "ENCODER"}
+
+
+def test_a_sites_title_encoder_is_in_both_images_and_their_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One variable where images are built; no manifest and no task needs to know."""
+    take, built = SCRIPT["take_encoder"], tmp_path / "build" / "encoder"
+    monkeypatch.setitem(take.__globals__, "ENCODER", built)
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "encoder.json").write_text('{"version": "student-1"}')
+    monkeypatch.setenv("NEWSREC_ENCODER", str(student))
+    take(str(student))
+    assert [path.name for path in built.iterdir()] == ["encoder.json"]
+    monkeypatch.setenv("NEWSREC_ENCODER", build_arguments()["ENCODER"])
+    assert encoder_folder() == "/app/encoder"
+    for stage in DOCKERFILE.split("\nFROM ")[-len(SCRIPT["TARGETS"]) :]:
+        assert "COPY build/encoder /app/encoder\n" in stage
+        assert "ENV NEWSREC_ENCODER=${ENCODER}" in stage
+    assert "!build/encoder" in (ROOT / ".dockerignore").read_text().split()
+    monkeypatch.delenv("NEWSREC_ENCODER")
+    take("")
+    assert list(built.iterdir()) == []
+    assert "ENCODER" not in build_arguments()
+    assert DECLARED["ENCODER"] == ""
+    with pytest.raises(SystemExit, match="expected the folder of a student"):
+        take(str(tmp_path))
+
+
+@pytest.mark.parametrize("extra", ["pipelines", "serving"])
+def test_each_image_can_run_it(extra: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "onnxruntime" in SCRIPT["lists"](project)[extra]
 
 
 def test_what_is_collected_is_the_lock_with_that_torch() -> None:
