@@ -31,9 +31,9 @@ JUDGES_USE = {"monitoring": "evaluation"}
 OUTSIDE = {
     "feature_repo": "newsrec.events newsrec.features newsrec.snapshots newsrec.files newsrec.tombstones",
     "serving": "newsrec.artifact newsrec.mixture newsrec.releases newsrec.deployment newsrec.transitions "
-    "newsrec.catalogue newsrec.encoders newsrec.slate newsrec.assignment newsrec.features newsrec.events newsrec.event_log "
-    "newsrec.erasure newsrec.stopped_experiments newsrec.config newsrec.files newsrec.evaluation.explanation "
-    "feature_repo.store",
+    "newsrec.catalogue newsrec.encoders newsrec.slate newsrec.assignment newsrec.features newsrec.events "
+    "newsrec.event_log newsrec.erasure newsrec.stopped_experiments newsrec.config newsrec.files "
+    "newsrec.evaluation.explanation feature_repo.store",
     "components": "newsrec feature_repo.store",
     "pipelines": "newsrec components",
 }
