@@ -26,6 +26,7 @@ from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.rest.server import RESTServer
+from kserve.protocol.rest.v1_endpoints import V1_ROUTE_PREFIX, V1Endpoints
 from starlette.responses import JSONResponse
 from uvicorn.importer import import_from_string
 
@@ -102,11 +103,19 @@ class _RESTServer(RESTServer):
     ) -> None:
         super().__init__(*arguments, **named)
         self._listening, self._places, self._token = listening, places, token
+        self.config.proxy_headers = False  # nobody here asks for a caller's address
 
     async def start(self) -> None:
         self.create_application()
         self.config.app = RequestIds(import_from_string(FASTAPI_APP_IMPORT_STRING))
         await self._server.serve(sockets=[self._listening])
+
+    def _register_endpoints(self, app: FastAPI) -> None:
+        """KServe's, but the route of slates is found at once: FastAPI tries one after the other."""
+        predict = V1Endpoints(self.dataplane, self.model_repository_extension).predict
+        path = f"{V1_ROUTE_PREFIX}/models/{{model_name}}:predict"
+        app.add_api_route(path, predict, methods=["POST"], response_model=None, include_in_schema=False)
+        super()._register_endpoints(app)
 
     def _add_middlewares(self, app: FastAPI) -> None:
         app.add_middleware(BodyLimit, limit=MAX_BODY_BYTES)
