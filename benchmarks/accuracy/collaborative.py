@@ -2,7 +2,8 @@
 Recommenders, whose figures are .475 (BiVAE), .442 (BPR), .420 (LightGCN), .383 (SAR) and .044 (ALS).
 
 Settings are chosen anew for each seed, on a quarter of its training part, by their nDCG@10 there; the test part is
-looked at once. Every policy trains by its own equations or its own learner and ranks by ``Policy.scores``:
+looked at once. So are those of implicit's ALS and BPR, which run beside (``peers.py``). Every policy trains by its own
+equations or its own learner and ranks by ``Policy.scores``:
 
 - EASE and ALS are solved from the readers by items of the training part, a row a reader;
 - BPR and LightGCN learn from slates: of each reader a random half of the training part is history, CLICKS of the other
@@ -11,6 +12,7 @@ looked at once. Every policy trains by its own equations or its own learner and 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +28,11 @@ from benchmarks.accuracy.interactions import (
     ml_100k,
     slates,
 )
+from benchmarks.accuracy.kept import Kept
 from benchmarks.results import Bar, Part, mean
 from newsrec.baselines import als, bpr, ease, lightgcn
 from newsrec.encoders.co_reading import gram
+from newsrec.policy import Policy
 from newsrec.training import seeded
 from newsrec.transitions import Transitions
 
@@ -160,48 +164,91 @@ LIGHTGCN = [
     for decay in (0.1, 0.4)
 ]
 CONTENDERS: dict[str, Contender] = {"ease": fit_ease, "als": fit_als, "bpr": fit_bpr, "lightgcn": fit_lightgcn}
+TRIED = {"ease": EASE, "als": [TURNS, *ALS], "bpr": BPR, "lightgcn": LIGHTGCN}
 
 
 def protocol(size: Size) -> str:
     return (
+        "Microsoft Recommenders' protocol: "
         f"ml-100k, every rating a read, {1 - TEST:.0%} of each reader's at random to train on, the rest to rank, all "
         f"unread items ranked, nDCG@{K}; settings and passes chosen for each seed on a random {VALIDATION:.0%} of each "
         f"reader's training part; {size.seeds} seeds, up to {size.passes} passes."
     )
 
 
-def measured(size: Size, only: list[str] | None = None, progress: Callable[[str], None] = print) -> Part:
+class Split(NamedTuple):
+    """The interactions of a seed, by row."""
+
+    train: np.ndarray
+    kept: np.ndarray
+    """Of ``train``, to choose settings with."""
+    aside: np.ndarray
+    """The rest of ``train``, to choose them by."""
+    test: np.ndarray
+
+
+def split(data: Interactions, seed: int) -> Split:
+    generator = np.random.default_rng(seed)
+    test = held_out(data.reader, TEST, generator)
+    train = np.flatnonzero(~test)
+    aside = train[held_out(data.reader[train], VALIDATION, generator)]
+    return Split(train, np.setdiff1d(train, aside), aside, np.flatnonzero(test))
+
+
+def measured(
+    size: Size, kept: Kept | None = None, progress: Callable[[str], None] = print, only: list[str] | None = None
+) -> Part:
     """nDCG@10 of each contender by seed, what was chosen, and the bars. Raises FileNotFoundError without the data."""
     data = ml_100k()
     if data is None:
         raise FileNotFoundError("MovieLens 100k is not there; set NEWSREC_DATA to a folder that holds ml-100k")
-    data = _largest(data, size.items)
-    chosen_contenders = {name: fit for name, fit in CONTENDERS.items() if not only or name in only}
-    found: dict[str, list[float]] = {name: [] for name in chosen_contenders}
-    settings: dict[str, list[str]] = {name: [] for name in chosen_contenders}
-    beside: dict[str, list[float]] = {}
+    data, kept = _largest(data, size.items), kept or Kept()
+    found: dict[str, dict[str, list[Any]]] = {"ours": {}, "peers": {}}
     for seed in SEEDS[: size.seeds]:
-        generator = np.random.default_rng(seed)
-        test = held_out(data.reader, TEST, generator)
-        train = np.flatnonzero(~test)
-        aside = train[held_out(data.reader[train], VALIDATION, generator)]
-        kept = np.setdiff1d(train, aside)
-        for name, fit in chosen_contenders.items():
-            looked = [
-                (nanmean(policy, data, kept, aside), setting)
-                for setting, policy in fit(data.matrix(kept), size, seed, None)
-            ]
-            validation, best = max(looked, key=lambda pair: pair[0])
-            *_, (_, policy) = fit(data.matrix(train), size, seed, best)
-            found[name].append(nanmean(policy, data, train, np.flatnonzero(test)))
-            settings[name].append(f"{best.config} after {best.passes}")
-            progress(f"seed {seed}  {name}  validation {validation:.4f}  test {found[name][-1]:.4f}")
-        for name, scores in peers.factors(data.matrix(train), seed).items():
-            value = nanmean(scores, data, train, np.flatnonzero(test))
-            beside.setdefault(name, []).append(value)
-            progress(f"seed {seed}  {name}  test {value:.4f}")
-    figures = {"ndcg_at_10": found, "settings": settings, "peers": beside, "readers": data.readers, "items": data.items}
-    return Part({"collaborative": figures}, bars(found))
+        rows = split(data, seed)
+        about = [seed, size.items, len(data.item), TEST, VALIDATION, K]
+        for name in only or CONTENDERS:
+            asked = [*about, size.passes, size.look, CLICKS, OTHERS, TRIED[name]]
+            work = partial(contender, data, rows, CONTENDERS[name], size, seed)
+            found["ours"].setdefault(name, []).append(kept.of(f"collaborative-{name}-{seed}", asked, work))
+            progress(f"seed {seed}  {name}  {found['ours'][name][-1]}")
+        for name, tried in peers.TRIED.items() if peers.PYTHON.exists() else ():
+            work = partial(peer, data, rows, name, seed)
+            done = kept.of(f"collaborative-implicit-{name}-{seed}", [*about, tried], work)
+            found["peers"].setdefault(f"implicit {name}", []).append(done)
+            progress(f"seed {seed}  implicit {name}  {done}")
+    figures: dict[str, Any] = {
+        what: {name: {key: [one[key] for one in seeds] for key in seeds[0]} for name, seeds in those.items()}
+        for what, those in found.items()
+    }
+    counts = {"readers": data.readers, "items": data.items}
+    return Part(
+        {"collaborative": figures | counts}, bars({name: seeds["test"] for name, seeds in figures["ours"].items()})
+    )
+
+
+def contender(data: Interactions, rows: Split, fit: Contender, size: Size, seed: int) -> dict[str, Any]:
+    """nDCG of the setting of ``fit`` that is best on validation."""
+    looked = [
+        (nanmean(policy, data, rows.kept, rows.aside), setting)
+        for setting, policy in fit(data.matrix(rows.kept), size, seed, None)
+    ]
+    validation, best = max(looked, key=lambda pair: pair[0])
+    *_, (_, policy) = fit(data.matrix(rows.train), size, seed, best)
+    test = nanmean(policy, data, rows.train, rows.test)
+    return {"validation": validation, "test": test, "setting": f"{best.config} after {best.passes}"}
+
+
+def peer(data: Interactions, rows: Split, name: str, seed: int) -> dict[str, Any]:
+    """The same of implicit's model ``name``."""
+    looked = [
+        nanmean(scores, data, rows.kept, rows.aside)
+        for scores in peers.factors(data.matrix(rows.kept), name, peers.TRIED[name], seed)
+    ]
+    best = peers.TRIED[name][int(np.argmax(looked))]
+    (scores,) = peers.factors(data.matrix(rows.train), name, [best], seed)
+    test = nanmean(scores, data, rows.train, rows.test)
+    return {"validation": max(looked), "test": test, "setting": str(best)}
 
 
 def bars(found: dict[str, list[float]]) -> list[Bar]:
@@ -215,11 +262,11 @@ def bars(found: dict[str, list[float]]) -> list[Bar]:
         called = f"{bar} ({name})" if bar != name else name
         named = f"nDCG@{K} of {called}, 75/25"
         interval, reached = value and value.interval, bool(means[name] >= BARS[bar])
-        made.append(Bar(named, means[name], interval, f">= {BARS[bar]}", reached))
+        made.append(Bar(named, float(means[name]), interval, f">= {BARS[bar]}", reached))
     return made
 
 
-def nanmean(policy: Any, data: Interactions, train: np.ndarray, wanted: np.ndarray) -> float:
+def nanmean(policy: Policy | np.ndarray, data: Interactions, train: np.ndarray, wanted: np.ndarray) -> float:
     """Over the readers of whom something is ``wanted``."""
     return float(np.nanmean(full_ranking(policy, lists(data.matrix(train)), data.matrix(wanted), K)))
 

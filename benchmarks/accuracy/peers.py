@@ -17,6 +17,17 @@ from benchmarks.results import ROOT
 
 PYTHON = ROOT / ".venv-rectools" / "bin" / "python"
 MISSING = f"RecTools is not installed: {PYTHON} is missing; make rectools makes it (1.4 GB)"
+TRIED: dict[str, list[dict[str, Any]]] = {
+    "als": [
+        {"factors": width, "regularization": penalty, "alpha": confidence, "iterations": 15}
+        for width, confidence, penalty in ((32, 2.0, 10.0), (64, 2.0, 10.0), (64, 4.0, 20.0), (64, 10.0, 50.0))
+    ],
+    "bpr": [
+        {"factors": 64, "learning_rate": rate, "regularization": penalty, "iterations": passes}
+        for rate, penalty, passes in ((0.05, 0.01, 100), (0.05, 0.01, 300), (0.05, 0.05, 300), (0.02, 0.02, 300))
+    ],
+}
+"""Settings that implicit's models are tried with."""
 SINGLE = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
@@ -34,12 +45,10 @@ def run(task: str, arrays: dict[str, np.ndarray], **settings: Any) -> tuple[dict
             return dict(read), json.loads((folder / "out.json").read_text())
 
 
-def factors(train: csr_array, seed: int) -> dict[str, np.ndarray]:
-    """Scores [readers, items + 1] of implicit's ALS and BPR with the settings of ``theirs.py``; none without it."""
-    if not PYTHON.exists():
-        return {}
-    found, _ = run("factors", parts(train), seed=seed)
-    return {name: found[f"{name}_readers"] @ found[f"{name}_items"].T for name in ("implicit als", "implicit bpr")}
+def factors(train: csr_array, name: str, settings: list[dict[str, Any]], seed: int) -> list[np.ndarray]:
+    """Scores [readers, items + 1] of implicit's model ``name``, fitted with each of ``settings``."""
+    found, _ = run("factors", parts(train), model=name, settings=settings, seed=seed)
+    return [found[f"{n}_readers"] @ found[f"{n}_items"].T for n in range(len(settings))]
 
 
 def parts(matrix: csr_array) -> dict[str, np.ndarray]:

@@ -9,6 +9,8 @@ windows.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from scipy.sparse import csr_array
 
 from benchmarks.accuracy import peers
 from benchmarks.accuracy.interactions import Interactions, candidates, full_ranking, ml_100k, slates, state
+from benchmarks.accuracy.kept import Kept
 from benchmarks.results import Bar, Part, mean
 from newsrec.baselines.sasrec import Config, SasRecLearner, SasRecPolicy
 from newsrec.features import HISTORY_LENGTH
@@ -25,7 +28,7 @@ from newsrec.transitions import Transitions
 SEEDS = [0]
 K, TOGETHER = 10, 128
 DIFFERENCE = "SASRec less RecTools' SASRec, nDCG@10"
-NETWORK = {"width": 64, "layers": 2, "heads": 2, "dropout": 0.2}
+NETWORK: dict[str, Any] = {"width": 64, "layers": 2, "heads": 2, "dropout": 0.2}
 
 
 @dataclass(frozen=True)
@@ -44,58 +47,67 @@ FULL, QUICK = Size(), Size(epochs=1, their_epochs=1, readers=60)
 
 def protocol(size: Size) -> str:
     return (
+        "Leave one out, full ranking: "
         f"ml-100k, every rating a read; each reader's last read is ranked among all items that they have not read, the "
         f"others are trained on; nDCG@{K} of readers and its paired difference, 95 %; {NETWORK}, histories of "
         f"{HISTORY_LENGTH}; {size.epochs} epochs of ours, {size.their_epochs} of RecTools', one thread each."
     )
 
 
-def measured(size: Size, progress: Callable[[str], None] = print) -> Part:
+def measured(size: Size, kept: Kept | None = None, progress: Callable[[str], None] = print) -> Part:
     """nDCG of both, the difference with its interval, and wall and CPU time. Raises FileNotFoundError."""
     data = ml_100k()
     if data is None:
         raise FileNotFoundError("MovieLens 100k is not there; set NEWSREC_DATA to a folder that holds ml-100k")
     if size.readers:
         data = _first(data, size.readers)
-    last = _last(data)
-    train, seed = np.flatnonzero(~last), SEEDS[0]
-    histories, wanted = _sequences(data, train), data.matrix(last)
-    began = time.perf_counter(), time.process_time()
-    policy = fitted(histories, data.items, size, seed)
-    ours = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
-    latest = [history[-HISTORY_LENGTH:] for history in histories]
-    values = _unread(policy, latest, histories, wanted)
+    kept, about = kept or Kept(), [size.readers, len(data.item), NETWORK, TOGETHER, HISTORY_LENGTH, SEEDS, K]
+    ours = kept.of("sequences-ours", [*about, size.epochs], partial(_ours, data, size))
+    values = np.array(ours.pop("ndcg_at_10"))
     progress(f"ours  nDCG {values.mean():.4f}  {ours}")
-    figures = {"ours": ours | {"ndcg_at_10": mean(values)}}
+    figures: dict[str, Any] = {"ours": ours | {"ndcg_at_10": mean(values)}}
     if not peers.PYTHON.exists():
         return Part({"sequences": figures}, [Bar(DIFFERENCE, None, None, peers.MISSING, False)])
-    arrays = {"reader": data.reader[train], "item": data.item[train]}
-    asked = NETWORK | {"history": HISTORY_LENGTH, "learning_rate": Config().learning_rate, "batch": TOGETHER}
-    found, theirs = peers.run("sasrec", arrays, seed=seed, readers=data.readers, epochs=size.their_epochs, **asked)
-    hit = found["top"] == wanted.indices[:, None]
-    their_values = (hit / np.log2(np.arange(2, K + 2))).sum(1)
+    theirs = kept.of("sequences-rectools", [*about, size.their_epochs], partial(_theirs, data, size))
+    their_values = np.array(theirs.pop("ndcg_at_10"))
     progress(f"RecTools  nDCG {their_values.mean():.4f}  {theirs}")
-    figures |= {"rectools": theirs | {"ndcg_at_10": mean(their_values)}, "difference": mean(values - their_values)}
     difference, share = mean(values - their_values), ours["cpu"] / theirs["cpu"]
+    figures |= {"rectools": theirs | {"ndcg_at_10": mean(their_values)}, "difference": difference}
     return Part(
         {"sequences": figures},
         [
-            Bar(
-                DIFFERENCE,
-                difference.value,
-                difference.interval,
-                ">= 0",
-                difference.value >= 0,
-            ),
+            Bar(DIFFERENCE, difference.value, difference.interval, ">= 0", difference.value >= 0),
             Bar("CPU time of SASRec over RecTools', one thread each", share, None, "<= 0.5", share <= 0.5),
         ],
     )
 
 
+def _ours(data: Interactions, size: Size) -> dict[str, Any]:
+    """nDCG of each reader, and what training took."""
+    last = _last(data)
+    histories = _sequences(data, np.flatnonzero(~last))
+    began = time.perf_counter(), time.process_time()
+    policy = fitted(histories, data.items, size, SEEDS[0])
+    took = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
+    latest = [history[-HISTORY_LENGTH:] for history in histories]
+    return took | {"ndcg_at_10": _unread(policy, latest, histories, data.matrix(last)).tolist()}
+
+
+def _theirs(data: Interactions, size: Size) -> dict[str, Any]:
+    """The same of RecTools."""
+    last = _last(data)
+    arrays = {"reader": data.reader[~last], "item": data.item[~last]}
+    asked = NETWORK | {"history": HISTORY_LENGTH, "learning_rate": Config().learning_rate, "batch": TOGETHER}
+    asked |= {"seed": SEEDS[0], "readers": data.readers, "epochs": size.their_epochs}
+    found, about = peers.run("sasrec", arrays, **asked)
+    hit = found["top"] == data.matrix(last).indices[:, None]
+    return about | {"ndcg_at_10": (hit / np.log2(np.arange(2, K + 2))).sum(1).tolist()}
+
+
 def fitted(histories: list[np.ndarray], items: int, size: Size, seed: int) -> SasRecPolicy:
     """Our SASRec, trained on windows of ``histories``."""
     generator, luck = seeded(seed), np.random.default_rng(seed)
-    config = Config(**NETWORK, slate_weight=0.0, forget_rate=0.0)  # type: ignore[arg-type]
+    config = Config(**NETWORK, slate_weight=0.0, forget_rate=0.0)
     policy = SasRecPolicy(config, items)
     learner = SasRecLearner(policy, generator)
     policy.train()

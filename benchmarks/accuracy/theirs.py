@@ -10,9 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-ALS = {"factors": 64, "regularization": 10.0, "alpha": 2.0, "iterations": 15}
-BPR = {"factors": 64, "learning_rate": 0.05, "regularization": 0.01, "iterations": 200}
-
 
 def matrix(read):
     from scipy.sparse import csr_matrix
@@ -20,22 +17,21 @@ def matrix(read):
     return csr_matrix((np.ones(len(read["indices"]), np.float32), read["indices"], read["indptr"]), read["shape"])
 
 
-def factors(read, settings):
-    """implicit's ALS and BPR."""
+def factors(read, asked):
+    """implicit's ALS or BPR with each of the settings that are asked for."""
     from implicit.als import AlternatingLeastSquares
     from implicit.bpr import BayesianPersonalizedRanking
 
-    found = {}
-    models = {"als": (AlternatingLeastSquares, ALS), "bpr": (BayesianPersonalizedRanking, BPR)}
-    for name, (kind, config) in models.items():
-        model = kind(**config, num_threads=1, random_state=settings["seed"])
+    found, kind = {}, {"als": AlternatingLeastSquares, "bpr": BayesianPersonalizedRanking}[asked["model"]]
+    for number, settings in enumerate(asked["settings"]):
+        model = kind(**settings, num_threads=1, random_state=asked["seed"])
         model.fit(matrix(read), show_progress=False)
-        found |= {f"implicit {name}_readers": model.user_factors, f"implicit {name}_items": model.item_factors}
-    return found, {"als": ALS, "bpr": BPR}
+        found |= {f"{number}_readers": model.user_factors, f"{number}_items": model.item_factors}
+    return found, {}
 
 
 def als_turns(read, settings):
-    """Seconds of turns of implicit's ALS, each a fit of one iteration less the making of its factors."""
+    """Seconds of turns of implicit's ALS, each a fit of two iterations less one of one; factors after two."""
     import implicit
     from implicit.als import AlternatingLeastSquares
 
@@ -50,7 +46,11 @@ def als_turns(read, settings):
             both.append((time.perf_counter() - began[0], time.process_time() - began[1]))
         took.append([later - earlier for earlier, later in zip(*both, strict=True)])
     wall, cpu = zip(*took, strict=True)
-    return {}, {"wall": wall, "cpu": cpu, "version": implicit.__version__}
+    return {"readers": model.user_factors, "items": model.item_factors}, {
+        "wall": wall,
+        "cpu": cpu,
+        "version": implicit.__version__,
+    }
 
 
 def sasrec(read, settings):

@@ -1,5 +1,8 @@
 """The benchmark of the rankers to beat: its protocols by hand, on little."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,8 @@ from scipy.sparse import csr_array
 
 from benchmarks.accuracy import collaborative, interactions, peers, scale, sequences
 from benchmarks.accuracy.interactions import Interactions, full_ranking, held_out, lists, slates
+from benchmarks.accuracy.kept import Kept, TimeOver
+from newsrec.baselines import als
 from newsrec.baselines.ease import Config, EaseLearner, EasePolicy
 from newsrec.encoders.co_reading import gram
 from newsrec.features import HISTORY_LENGTH
@@ -114,7 +119,7 @@ def test_synthetic_readers_read_nothing_twice_and_popular_items_most() -> None:
 
 def test_the_quick_run_of_speed_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "PYTHON", peers.ROOT / "nowhere")
-    part = scale.measured(scale.QUICK, lambda line: None)
+    part = scale.measured(scale.QUICK, progress=lambda line: None)
     assert [bar.met for bar in part.bars[:3]] == [True, True, True]
     assert part.bars[3].value is None
     assert "make rectools" in part.bars[3].bar
@@ -123,9 +128,72 @@ def test_the_quick_run_of_speed_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_quick_run_of_accuracy_runs(real_data, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     real_data("ml-100k")
     monkeypatch.setattr(peers, "PYTHON", peers.ROOT / "nowhere")
-    part = collaborative.measured(collaborative.QUICK, ["ease", "lightgcn"], lambda line: None)
-    assert set(part.figures["collaborative"]["ndcg_at_10"]) == {"ease", "lightgcn"}
-    assert min(part.figures["collaborative"]["ndcg_at_10"]["ease"]) > 0.3
+    part = collaborative.measured(collaborative.QUICK, None, lambda line: None, ["ease", "lightgcn"])
+    assert set(part.figures["collaborative"]["ours"]) == {"ease", "lightgcn"}
+    assert min(part.figures["collaborative"]["ours"]["ease"]["test"]) > 0.3
     data = interactions.ml_100k()
     assert data is not None
     assert (len(data.reader), data.readers, data.items) == (100_000, 943, 1_682)
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    made = []
+
+    def work() -> dict[str, Any]:
+        made.append(1)
+        return {"ndcg": [0.25], "turn": len(made)}
+
+    first = Kept(tmp_path)
+    assert first.of("ease-0", [1, 2], work) == {"ndcg": [0.25], "turn": 1}
+    again = Kept(tmp_path, hours=0.0, began=0.0)
+    assert again.of("ease-0", [1, 2], work) == {"ndcg": [0.25], "turn": 1}, "also where the slice is over"
+    assert (again.commits, again.cpu_seconds) == (first.commits, first.cpu_seconds)
+    assert Kept(tmp_path).of("ease-0", [1, 3], work)["turn"] == 2, "of other settings"
+    assert Kept(tmp_path).of("ease-1", [1, 2], work)["turn"] == 3, "of another piece"
+    with pytest.raises(TimeOver, match="ease-2"):
+        again.of("ease-2", [1, 2], work)
+    assert len(made) == 3
+    for turn in (4, 5):
+        assert Kept(tmp_path).of("half", [], work, whole=False)["turn"] == turn, "what lacks something is not kept"
+
+
+def test_a_run_in_slices_finds_the_pieces_of_the_one_before(
+    real_data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    real_data("ml-100k")
+    monkeypatch.setattr(peers, "PYTHON", peers.ROOT / "nowhere")
+    whole = collaborative.measured(collaborative.QUICK, Kept(tmp_path), lambda line: None, ["ease"])
+    over = Kept(tmp_path, hours=0.0, began=0.0)
+    with pytest.raises(TimeOver, match="collaborative-als-0"):
+        collaborative.measured(collaborative.QUICK, over, lambda line: None, ["ease", "als"])
+    monkeypatch.setattr(collaborative, "contender", lambda *about: pytest.fail("done again"))
+    assert collaborative.measured(collaborative.QUICK, Kept(tmp_path), lambda line: None, ["ease"]) == whole
+
+
+def test_the_loss_of_als_counts_what_was_not_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    read = (generator.random((7, 5)) < 0.4).astype(np.float32)
+    x, y = (generator.standard_normal((count, 3)).astype(np.float32) for count in (7, 5))
+    config = als.Config(width=3, confidence=4.0, penalty=0.5)
+    by_hand = ((1 + 4.0 * read) * (read - x @ y.T) ** 2).sum() + 0.5 * ((x**2).sum() + (y**2).sum())
+    monkeypatch.setattr(scale, "ROWS", 3)
+    assert scale.loss(csr_array(read), x, y, config) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_a_peer_is_chosen_on_validation_and_fitted_again_to_all_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    read = [generator.choice(np.arange(1, 40), 24, replace=False) for _ in range(30)]
+    data = Interactions(np.repeat(np.arange(30), 24), np.concatenate(read), 30, 39)
+    rows = collaborative.split(data, 0)
+    wanted = {len(rows.kept): data.matrix(rows.aside).toarray(), len(rows.train): data.matrix(rows.test).toarray()}
+    asked = []
+
+    def factors(train: csr_array, name: str, settings: list[dict[str, Any]], seed: int) -> list[np.ndarray]:
+        asked.append((train.nnz, settings))
+        return [(1.0 if one == peers.TRIED["als"][2] else -1.0) * wanted[train.nnz] for one in settings]
+
+    monkeypatch.setattr(peers, "factors", factors)
+    found = collaborative.peer(data, rows, "als", 0)
+    assert asked == [(len(rows.kept), peers.TRIED["als"]), (len(rows.train), [peers.TRIED["als"][2]])]
+    assert (found["validation"], found["test"]) == pytest.approx((1.0, 1.0))
+    assert found["setting"] == str(peers.TRIED["als"][2])
