@@ -8,13 +8,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from tests.distribution import Distribution, order
 from tests.warm_python import warm_python
+
+if TYPE_CHECKING:
+    import torch  # seconds: the process that deals the tests out needs it not
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = set(filter(None, os.environ.get("REQUIRE", "").split(",")))
@@ -40,6 +42,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_torch_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -64,7 +68,9 @@ def unavailable(what: str, reason: str) -> None:
 
 
 @pytest.fixture
-def generator() -> torch.Generator:
+def generator() -> "torch.Generator":
+    import torch
+
     return torch.Generator().manual_seed(0)
 
 
