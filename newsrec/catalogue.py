@@ -15,6 +15,10 @@ from newsrec.events import microseconds
 from newsrec.features import EMBEDDING_DIM, article_key, short_key
 
 NEVER = np.iinfo(np.int64).max
+PIECES = 64
+"""Of which the table of an updated catalogue is made at most; each is looked up by itself."""
+_BASE = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number without a pattern, whose powers weigh the numbers of a content vector."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,16 @@ class Catalogue:
         return np.array([0, *(short_key(article_key(a)) for a in self.ids[1:])], np.uint32)
 
     @cached_property
+    def fingerprints(self) -> np.ndarray:
+        """[N + 1] int64: a number for the content of each article, 0 where there is none."""
+        bits = self.content.view(np.uint32)  # [N + 1, E]
+        total = np.zeros(len(bits), np.uint64)
+        with np.errstate(over="ignore"):
+            for column in range(EMBEDDING_DIM):
+                total = total * _BASE + bits[:, column]
+        return total.view(np.int64)
+
+    @cached_property
     def _row_by_id(self) -> dict[str, int]:
         return {article_id: row for row, article_id in enumerate(self.ids) if row}
 
@@ -92,15 +106,52 @@ class Catalogue:
         return np.where(rows <= self.trained, rows, 0)
 
     def updated(self, articles: pa.Table) -> "Catalogue":
-        """The catalogue with ``articles`` replaced where known and added at the end where new."""
-        known = pc.fill_null(pc.index_in(self.articles["article_id"], value_set=articles["article_id"]), -1).to_numpy()
-        rows = np.where(known >= 0, self.articles.num_rows + known, np.arange(self.articles.num_rows))
-        new = pc.invert(pc.is_in(articles["article_id"], value_set=self.articles["article_id"])).to_numpy()
-        rows = np.concatenate([rows, self.articles.num_rows + np.flatnonzero(new)])
-        both = pa.concat_tables([self.articles, articles.select(self.articles.column_names)], promote_options="default")
-        return Catalogue(both.take(pa.array(rows)).combine_chunks(), self.trained)
+        """The catalogue with ``articles``, each given once, replaced where known and added at the end where new.
+
+        Look-ups that this one has are copied and changed in their places, not built anew.
+        """
+        articles = articles.select(self.articles.column_names)
+        rows = self.rows(articles["article_id"].to_pylist())  # [n], 0 where new
+        new = np.flatnonzero(rows == 0)
+        rows[new] = len(self.ids) + np.arange(len(new))
+        catalogue, changed = Catalogue(_laid(self.articles, articles, rows), self.trained), Catalogue(articles, 0)
+        built = vars(self).keys()
+        for name in ("content", "published_at", "hidden_at", "short_keys", "fingerprints"):
+            if name in built:
+                values = getattr(changed, name)[1:]
+                copy = np.concatenate([getattr(self, name), values[new]])
+                copy[rows] = values
+                vars(catalogue)[name] = copy
+        added = [changed.ids[1 + at] for at in new.tolist()]
+        vars(catalogue)["ids"] = [*self.ids, *added]
+        vars(catalogue)["_row_by_id"] = self._row_by_id | dict(zip(added, rows[new].tolist(), strict=True))
+        if "_sorted_keys" in built:
+            (keys, of), (more, order) = self._sorted_keys, Catalogue(articles.take(new), 0)._sorted_keys
+            at = keys.searchsorted(more)
+            vars(catalogue)["_sorted_keys"] = np.insert(keys, at, more), np.insert(of, at, rows[new][order - 1])
+        return catalogue
 
 
 def from_articles(articles: pa.Table) -> Catalogue:
     """The catalogue of a log's article events, all of them known to the policy that will be trained on it."""
     return Catalogue(articles.combine_chunks(), articles.num_rows)
+
+
+def _laid(table: pa.Table, articles: pa.Table, rows: np.ndarray) -> pa.Table:
+    """``table`` with ``articles`` at ``rows`` [n] of its catalogue, those beyond its end in their order.
+
+    A few are put between pieces of the table, which are not copied until there are many.
+    """
+    order = np.argsort(rows, kind="stable")
+    replaced = int((rows <= table.num_rows).sum())
+    if replaced > PIECES // 2:
+        at = np.arange(table.num_rows + len(rows) - replaced)
+        at[rows - 1] = table.num_rows + np.arange(len(rows))
+        return pa.concat_tables([table, articles], promote_options="default").take(pa.array(at)).combine_chunks()
+    pieces, end = [], 0
+    for at in order[:replaced].tolist():
+        pieces += [table.slice(end, rows[at] - 1 - end), articles.slice(at, 1)]
+        end = int(rows[at])
+    pieces += [table.slice(end), articles.take(order[replaced:])]
+    whole = pa.concat_tables(pieces, promote_options="default")
+    return whole.combine_chunks() if max((c.num_chunks for c in whole.columns), default=0) > PIECES else whole

@@ -10,12 +10,8 @@ import torch
 
 from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue
-from newsrec.features import EMBEDDING_DIM
 from newsrec.transitions import empty_state
 from serving.retrieval import Finder, RetrievalConfig
-
-_BASE = 0x9E3779B97F4A7C15
-"""An odd number without a pattern, whose powers weigh the numbers of a content vector."""
 
 
 def is_formed(policy: Any) -> bool:
@@ -44,15 +40,10 @@ class Shelf:
         order = np.argsort(age, kind="stable")
         return order + 1, age[order]
 
-    @cached_property
+    @property
     def fingerprints(self) -> np.ndarray:
-        """[N + 1] int64: a number for the content of each article, 0 where there is none."""
-        bits = self.catalogue.content.view(np.uint32)  # [N + 1, E]
-        total = np.zeros(len(bits), np.uint64)
-        with np.errstate(over="ignore"):
-            for column in range(EMBEDDING_DIM):
-                total = total * np.uint64(_BASE) + bits[:, column]
-        return total.view(np.int64)
+        """[N + 1] int64: those of the catalogue."""
+        return self.catalogue.fingerprints
 
     def finder_of(self, artifact: Artifact) -> Finder | None:
         """``finder``, where it is that of the policy of ``artifact``."""

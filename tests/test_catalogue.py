@@ -1,10 +1,12 @@
 """The catalogue as arrays, and what becomes of its rows when articles come, change and go."""
 
+import copy
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from newsrec.catalogue import NEVER, Catalogue, from_articles
+from newsrec.catalogue import NEVER, PIECES, Catalogue, from_articles
 from newsrec.events import from_rows
 from newsrec.features import EMBEDDING_DIM, article_key
 from tests.logs import MONDAY, article
@@ -73,6 +75,38 @@ def test_an_update_keeps_rows_and_gives_new_articles_no_index() -> None:
     assert again.ids == ["", "a", "b", "new", "newer", "newest"]
     assert again.content[:, 0].tolist() == [0.0, 1.0, 3.0, 5.0, 0.0, 0.0]
     assert again.index(np.arange(6)).tolist() == [0, 1, 2, 0, 0, 0]
+
+
+LOOK_UPS = ("content", "fingerprints", "published_at", "hidden_at", "ids", "short_keys", "_row_by_id", "_sorted_keys")
+
+
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize(("most", "steps"), [(5, 30), (2 * PIECES, 6)])
+def test_look_ups_that_are_carried_on_are_those_of_a_catalogue_built_anew(warm: bool, most: int, steps: int) -> None:
+    """Over articles that come, change and go, few and many at a time, and with nothing left in the one before."""
+    drawn = np.random.default_rng(most)
+    known = {f"n{i}": article(f"n{i}", MONDAY + i, embedding=vector(float(i))) for i in range(4 * PIECES)}
+    catalogue = from_articles(table(*known.values()))
+    for step in range(steps):
+        some = drawn.choice([*known, *(f"s{step}-{i}" for i in range(most))], drawn.integers(0, most + 1), False)
+        changed = [article(str(a), MONDAY + step, embedding=vector(drawn.normal()), title=f"{a} {step}") for a in some]
+        changed = [row | {"hidden_at": MONDAY} if drawn.random() < 0.3 else row for row in changed]
+        changed = [row | {"embedding": None} if drawn.random() < 0.1 else row for row in changed]
+        if warm:
+            _ = [getattr(catalogue, name) for name in LOOK_UPS]
+        before, told = catalogue, {name: copy.deepcopy(getattr(catalogue, name)) for name in LOOK_UPS if warm}
+        known |= {row["article_id"]: row for row in changed}
+        catalogue = catalogue.updated(table(*changed))
+        assert not warm or {"content", "fingerprints", "_sorted_keys"} <= vars(catalogue).keys()
+        anew = from_articles(table(*known.values()))
+        assert catalogue.articles.equals(anew.articles)
+        assert max(column.num_chunks for column in catalogue.articles.columns) <= PIECES
+        for name in LOOK_UPS:
+            np.testing.assert_equal(getattr(catalogue, name), getattr(anew, name), err_msg=name)
+            assert not warm or np.asarray(getattr(catalogue, name)).dtype == np.asarray(getattr(anew, name)).dtype
+        column = pa.array([*reversed(known), "nobody"])
+        assert catalogue.rows_of_ids(column).tolist() == anew.rows_of_ids(column).tolist()
+        np.testing.assert_equal({name: getattr(before, name) for name in told}, told)
 
 
 def test_an_update_with_nothing_changes_nothing() -> None:
