@@ -6,6 +6,7 @@ drawn without replacement from the top; the propensity of a position is the prob
 above it*.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -73,6 +74,15 @@ def draw(
     return Slate(chosen, propensities(scores, chosen, mask, config), mask)
 
 
+def luck_of(seed: bytes, count: int) -> np.ndarray:
+    """[count] float64, independent and uniform in [0, 1), the same for the same ``seed``.
+
+    53 bits each of what the hash function SHAKE-128 makes of the seed: no generator has a state to be set up.
+    """
+    bits = np.frombuffer(hashlib.shake_128(seed).digest(8 * count), "<u8")
+    return (bits >> np.uint64(11)) * 2.0**-53
+
+
 class Drawn(NamedTuple):
     """One slate of K articles, best position first."""
 
@@ -82,27 +92,19 @@ class Drawn(NamedTuple):
     """[K] float64, probability of each article given those above it."""
 
 
-def draw_one(
-    scores: np.ndarray,
-    k: int,
-    config: SlateConfig,
-    generator: torch.Generator | None = None,
-    luck: np.ndarray | None = None,
-) -> Drawn:
+def draw_one(scores: np.ndarray, k: int, config: SlateConfig, luck: np.ndarray) -> Drawn:
     """``draw`` for one request, from ``scores`` [C] and without what lies behind the last candidate.
 
-    The same generator or the same ``luck`` [C + k] gives the same slate and the same propensities up to rounding, in a
-    fraction of the time: a server draws one at a time. Raises ValueError as ``draw``.
+    The same ``luck`` [C + k] gives the same slate and the same propensities up to rounding, in a fraction of the time:
+    a server draws one at a time. Raises ValueError as ``draw``.
     """
     if not scores.max(initial=-np.inf) < np.inf:
         raise ValueError("scores hold NaN or plus infinity, expected finite numbers or minus infinity")
     scores, count = scores.astype(np.float64), len(scores)
-    if luck is None and config.method != "greedy":
-        luck = torch.rand(count + k, dtype=torch.float64, generator=generator).numpy()
     left = count if scores.min(initial=np.inf) > -np.inf else int((scores > -np.inf).sum())
     ranking = (-scores).argsort(kind="stable")  # [C], best first; ties in the order of the candidates
     places = min(k, left)
-    if luck is None or config.method == "greedy":
+    if config.method == "greedy":
         return Drawn(ranking[:places], np.ones(places))
     if config.method == "plackett_luce":
         noise = -np.log(-np.log(np.maximum(luck[:count], _LEAST_LUCK)))  # [C]

@@ -6,8 +6,6 @@ together, whatever is swapped in meanwhile.
 
 from dataclasses import dataclass
 
-import torch
-
 from feature_repo.store import Store
 from newsrec.artifact import Artifact
 from newsrec.features import HOUR
@@ -54,5 +52,5 @@ def make_bundle(released: Artifact | Mixture, backends: Backends, config: Servin
     now = backends.clock()
     nobody = Visit(SlateRequest(user_id="nobody"), "warm-up", "nobody", unknown_reader(), False, now)
     for arm in arms.all:
-        recommend(nobody, live.shelves[arm.shelf], arm.artifact, config, torch.Generator().manual_seed(0))
+        recommend(nobody, live.shelves[arm.shelf], arm.artifact, config, b"")
     return Bundle(released, arms, live)

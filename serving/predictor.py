@@ -1,14 +1,12 @@
 """KServe's custom model: requests of the V1 and V2 protocols to slates, each logged before it is answered."""
 
 import asyncio
-import hashlib
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import kserve
-import torch
 from kserve.errors import InvalidInput
 
 from newsrec.features import HISTORY_LENGTH, HOUR
@@ -162,15 +160,14 @@ class Predictor(kserve.Model):
 
     def _decide(self, bundle: Bundle, visit: Visit, arm: Arm | None = None) -> Decision:
         """By ``arm``, else by the reader's own."""
-        began, seed = time.perf_counter_ns(), visit.request.seed
+        began, given = time.perf_counter_ns(), visit.request.seed
+        seed = visit.request_id.encode() if given is None else b"seed %d" % given
         arm = arm or bundle.arms.of(visit.user_id)
-        if seed is None:
-            seed = int.from_bytes(hashlib.blake2b(visit.request_id.encode(), digest_size=7).digest())
         shelf, artifact, config = bundle.live.shelves[arm.shelf], arm.artifact, self._config
         found = stored_ranking(visit, shelf, artifact, config, self._batch) if self._batch else None
         rows, scores = found or ranked(visit, shelf, artifact, config)
         began = SLATES.stages["score"].since(began)
-        decision = chosen(visit, rows, scores, shelf, artifact, config, torch.Generator().manual_seed(seed))
+        decision = chosen(visit, rows, scores, shelf, artifact, config, seed)
         SLATES.stages["draw"].since(began)
         return decision
 

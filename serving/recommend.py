@@ -1,17 +1,16 @@
-"""From a request to a slate, as a pure function: the clock, the random generator and all features are arguments."""
+"""From a request to a slate, as a pure function: the clock, the seed and all features are arguments."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from feature_repo.store import ReaderSlate, ReaderVector
 from newsrec.artifact import Artifact
 from newsrec.catalogue import Catalogue
 from newsrec.encoders.forms import RequestForms
 from newsrec.features import HOUR, POPULARITY_FEATURES, popularity
-from newsrec.slate import SlateConfig, draw_one
+from newsrec.slate import SlateConfig, draw_one, luck_of
 from newsrec.transitions import Readers
 from serving import scoring
 from serving.offer import Offer
@@ -128,16 +127,14 @@ class Decision(NamedTuple):
         }
 
 
-def recommend(
-    visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig, generator: torch.Generator
-) -> Decision:
-    """The slate for ``visit``. Raises UnknownArticles.
+def recommend(visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig, seed: bytes) -> Decision:
+    """The slate for ``visit``, the same for the same ``seed``. Raises UnknownArticles.
 
     A reader of whom nothing is known is ranked by the same policy from an empty history, so what is in demand and
     fresh decides.
     """
     rows, scores = ranked(visit, shelf, artifact, config)
-    return chosen(visit, rows, scores, shelf, artifact, config, generator)
+    return chosen(visit, rows, scores, shelf, artifact, config, seed)
 
 
 def ranked(visit: Visit, shelf: Shelf, artifact: Artifact, config: ServingConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -187,10 +184,11 @@ def chosen(
     shelf: Shelf,
     artifact: Artifact,
     config: ServingConfig,
-    generator: torch.Generator,
+    seed: bytes,
 ) -> Decision:
     """The slate that is drawn from what was ``ranked``."""
-    drawn = draw_one(scores, visit.request.k, config.slate, generator)  # [K]
+    k = visit.request.k
+    drawn = draw_one(scores, k, config.slate, luck_of(seed, len(scores) + k))  # [K]
     ids = shelf.catalogue.ids
     candidates = [ids[row] for row in rows.tolist()]
     slate = [candidates[place] for place in drawn.chosen.tolist()]

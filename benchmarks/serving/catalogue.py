@@ -167,12 +167,11 @@ def _times(
     """Of a slate by catalogue, in turns."""
     config, spent = ServingConfig(), {n: [] for n in seen}
     visits = {n: [_visit(known, shelf, by[n]) for known in readers] for n, shelf in seen.items()}
-    generator = torch.Generator().manual_seed(0)
     for number in track(range(size.slates), "slates", transient=True):
         for n, shelf in seen.items():
             visit = visits[n][number % len(readers)]
             start, worked = time.perf_counter(), time.thread_time()
-            recommend(visit, shelf, by[n], config, generator)
+            recommend(visit, shelf, by[n], config, b"%d" % number)
             spent[n].append((1e3 * (time.perf_counter() - start), 1e3 * (time.thread_time() - worked)))
     told = {}
     for n, times in spent.items():

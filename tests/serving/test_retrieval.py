@@ -243,19 +243,19 @@ def test_a_slate_from_more_articles_than_a_shortlist_holds() -> None:
         known, excluded = reader(seed, 400), [f"a{i}" for i in range(seed, 400, 7)]
         visit = Visit(SlateRequest(user_id="u", exclude=excluded), "r", "u", known, False, NOW, read=("a1", "a2"))
         found, whole = (
-            recommend(visit, which, by, config, torch.Generator()) for which in (seen, on)
+            recommend(visit, which, by, config, b"") for which in (seen, on)
         )  # without a finder all are scored
         assert len(found.candidates) == size
         assert found.slate == whole.slate
         np.testing.assert_allclose(found.scores, whole.scores, rtol=1e-5)
         assert not {"a1", "a2", *excluded} & set(found.candidates)
     named = visit._replace(request=SlateRequest(user_id="u", candidates=[f"a{i}" for i in range(100)]))
-    assert recommend(named, seen, by, config, torch.Generator()).candidates == whole_of(named, on, by, config)
+    assert recommend(named, seen, by, config, b"").candidates == whole_of(named, on, by, config)
 
 
 def whole_of(visit: Visit, on: Shelf, by: Artifact, config: ServingConfig) -> list[str]:
     """The candidates where no finder is asked."""
-    return recommend(visit, on, by, config, torch.Generator()).candidates
+    return recommend(visit, on, by, config, b"").candidates
 
 
 @pytest.mark.parametrize("name", POLICIES)
