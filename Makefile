@@ -60,7 +60,7 @@ demo: setup ## the whole loop on one machine; DATA=mind:PATH or ebnerd:PATH (TIM
 test: setup ## the tests, in two processes
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: setup ## sites that break, servers under thousands of requests, benchmarks, further simulated worlds (minutes)
+test-slow: setup ## what takes long: sites that break, benchmarks, further simulated worlds (minutes)
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -m slow
 
 images: setup ## the images newsrec-pipeline and newsrec-serving; TORCH=cu130 for CUDA, PYTHON_IMAGE=... for another base

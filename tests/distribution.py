@@ -6,12 +6,12 @@ LONGEST = (
     "tests/serving/",
     "tests/test_policy_contract.py",
     "tests/pipelines/test_local_run.py",
-    "tests/simulator/test_meaning.py",
     "tests/monitoring/",
     "tests/test_learning.py",
-    "tests/calibration/test_calibration.py",
+    "tests/simulator/test_meaning.py",
     "tests/pipelines/test_feedback.py",
-    "tests/compare/",
+    "tests/test_event_log.py",
+    "tests/rl/",
 )
 """Files and folders that begin first: one of them at the end would leave a core without work."""
 TOGETHER = {

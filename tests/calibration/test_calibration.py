@@ -60,6 +60,7 @@ def calibration() -> Calibration:
     return calibrate(log, world(BASE), FittingConfig(readers=300, worlds=4, draws=300, seed=3))
 
 
+@pytest.mark.slow
 def test_parameters_come_back_within_their_intervals(calibration: Calibration) -> None:
     """At 95 % one of the eleven that were changed may lie outside, by no more than half of its interval's width."""
     fitted = {found.parameter: found for found in calibration.fitted}
@@ -74,6 +75,7 @@ def test_parameters_come_back_within_their_intervals(calibration: Calibration) -
     assert len(as_before) <= 1, as_before  # where the search began
 
 
+@pytest.mark.slow
 def test_what_stands_in_the_log_is_read_off(calibration: Calibration) -> None:
     config = calibration.config
     assert (config.days, config.start, config.slate_size) == (4, "2024-03-04", 8)
@@ -82,6 +84,7 @@ def test_what_stands_in_the_log_is_read_off(calibration: Calibration) -> None:
     assert not calibration.only_clicked
 
 
+@pytest.mark.slow
 def test_every_claim_of_the_world_is_fitted_or_assumed_with_a_reason(calibration: Calibration) -> None:
     told = {found.parameter for found in calibration.fitted} | set(calibration.read_off)
     assert not told & set(calibration.assumed)
@@ -92,6 +95,7 @@ def test_every_claim_of_the_world_is_fitted_or_assumed_with_a_reason(calibration
     assert all(calibration.assumed.values())
 
 
+@pytest.mark.slow
 def test_the_fitted_world_is_like_the_log(calibration: Calibration) -> None:
     log, simulated = calibration.log, calibration.simulated
     for name in ("sessions_a_day", "slates_a_session", "click_rate", "dwell_median", "return_24h", "late_minute"):
@@ -99,6 +103,7 @@ def test_the_fitted_world_is_like_the_log(calibration: Calibration) -> None:
     assert np.isnan(simulated["gaps"].low).all()
 
 
+@pytest.mark.slow
 def test_the_written_world_is_simulated_as_it_is_and_says_how_it_is_known(
     calibration: Calibration, tmp_path: Path
 ) -> None:

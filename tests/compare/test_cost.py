@@ -94,6 +94,7 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Costs(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_calibration_tells_what_is_done_within_a_factor_of_two(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 AGREEABLE = study(log={"readers": 80, "days": 3} | AGREEING, readers=150, days=7, oracles=True)
 
 
+@pytest.mark.slow
 def test_slates_at_random_are_worse_than_popularity_where_clicks_tell_what_is_worth_reading(played: Path) -> None:
     found: Judged = read(AGREEABLE, plan(AGREEABLE), played).worlds["nominal"]
     lottery = found.contrasts["lottery"]
@@ -120,6 +121,7 @@ def test_slates_at_random_are_worse_than_popularity_where_clicks_tell_what_is_wo
     assert found.levels["lottery"]["coverage"].value > found.levels["popularity"]["coverage"].value
 
 
+@pytest.mark.slow
 def test_readers_of_two_policies_are_the_same_with_the_same_luck(played: Path) -> None:
     plays = plan(AGREEABLE).plays
     popularity, lottery = (

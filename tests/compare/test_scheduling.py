@@ -71,6 +71,7 @@ def test_the_results_are_what_they_are_called(finished: Path) -> None:
     assert np.count_nonzero(lottery.shown) > np.count_nonzero(popularity.shown)  # who draws at random shows more
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_once_loses_only_what_was_in_work(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(to_toml(study()))
     out = tmp_path / "out"

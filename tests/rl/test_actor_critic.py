@@ -106,6 +106,7 @@ def test_reaches_the_optimum_of_a_newsroom_where_bait_wins_clicks() -> None:
     assert two_moods.value(trained()) >= 0.99
 
 
+@pytest.mark.slow
 def test_an_actor_that_must_stay_and_one_without_retention_show_bait() -> None:
     assert two_moods.value(trained(100, stay=1e3)) < 0.6
     assert two_moods.value(trained(100, return_weight=0.0)) < 0.6

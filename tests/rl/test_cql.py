@@ -100,6 +100,7 @@ def test_reaches_the_optimum_of_a_newsroom_where_bait_wins_clicks() -> None:
     assert two_moods.value(clicks.topk(2, 1).indices.numpy()) < 0.6, "who counts clicks alone shows bait"
 
 
+@pytest.mark.slow
 def test_what_the_log_never_showed_is_held_down_and_nothing_else() -> None:
     """Nobody was ever shown an essay. Without the penalty it is taken for as good as what was."""
     log = two_moods.log()

@@ -114,6 +114,7 @@ def test_images_that_docker_has_are_loaded_where_they_are_named(machine: Machine
     assert loaded == {*OWN_IMAGES, *others[:2]}
 
 
+@pytest.mark.slow
 def test_what_stopped_at_any_step_goes_on(machine: Machine) -> None:
     stops = {
         "Cluster newsrec": "kind create cluster",
