@@ -7,7 +7,8 @@ turns in both, so rows become visible in the order of their stamps (``received_a
 Feedback that does not fit a recommendation never reaches a history: ``newsrec.quarantine`` keeps it.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -94,15 +95,21 @@ class EventDatabase:
 
         Each ``received_at`` is set here: ``now``, or the microsecond after the reader's last one where that is later.
         """
-        checked = records("feedback", [{**row, "received_at": now} for row in rows])
+        return self.append_feedback_calls([rows], now)[0]
+
+    def append_feedback_calls(self, calls: Sequence[list[dict]], now: int) -> list[AppendResult]:
+        """``append_feedback`` of each of ``calls``, one after the other, in one commit: all of them or none."""
+        checked = records("feedback", [{**row, "received_at": now} for rows in calls for row in rows])
         with transaction(self.engine, "write") as connection:
             given = erasure.without_forgotten(connection, checked)
-            dropped = len(checked) - len(given)
             ids = [row["event_id"] for row in given]
             known = held(connection, FEEDBACK.c.event_id, ids) | held(connection, QUARANTINE.c.event_id, ids)
             new = [row for row in given if row["event_id"] not in known]
             usable = admit(connection, new, now)
-        return AppendResult(usable, len(rows) - len(new) - dropped, len(new) - usable, dropped)
+        became: dict[str, str] = {}
+        for outcome, rows in (("forgotten", checked), ("repeated", given), ("quarantined", new), ("accepted", usable)):
+            became |= {row["event_id"]: outcome for row in rows}
+        return [_counted(rows, became) for rows in calls]
 
     def upsert_articles(self, rows: list[dict], now: int) -> int:
         """How many articles are new or changed; what was withdrawn stays withdrawn.
@@ -155,12 +162,19 @@ class EventDatabase:
 
         Each row has the columns of feedback and ``utc_offset_minutes`` of its recommendation's context, or None.
         """
-        offset = RECOMMENDATIONS.c.context["utc_offset_minutes"].as_integer().label("utc_offset_minutes")
-        later = sa.true() if received_after is None else FEEDBACK.c.received_at > received_after
-        mine = sa.select(FEEDBACK, offset).join(RECOMMENDATIONS, _SAME_REQUEST).where(FEEDBACK.c.user_id == user_id)
         with transaction(self.engine, "read") as connection:
-            rows = connection.execute(mine.where(later).order_by(FEEDBACK.c.received_at))
-            return [dict(row) for row in rows.mappings()]
+            return _feedback_of(connection, user_id, received_after)
+
+    def unfolded(self, user_id: str, folded_until: int | None) -> tuple[int | None, int | None, list[dict]]:
+        """What a reader's state lacks that holds what arrived up to ``folded_until``, all as of one moment.
+
+        Up to when the reader was forgotten; ``folded_until``, None where that state is from before; ``feedback_of``.
+        """
+        with transaction(self.engine, "read") as connection:
+            forgotten = erasure.forgotten(connection, [user_id]).get(user_id)
+            if forgotten is not None and folded_until is not None and folded_until <= forgotten:
+                folded_until = None
+            return forgotten, folded_until, _feedback_of(connection, user_id, folded_until)
 
     def read_since(self, user_id: str, time: int) -> list[str]:
         """The articles that the reader opened at ``time`` or later, however many a packed history keeps."""
@@ -287,6 +301,19 @@ class EventDatabase:
             PROBE.create(connection, checkfirst=False)
             connection.execute(PROBE.insert(), {"stored": True})
             PROBE.drop(connection, checkfirst=False)
+
+
+def _counted(rows: list[dict], became: dict[str, str]) -> AppendResult:
+    """What became of ``rows``: ``became`` tells it of the first row of each event, and loses it; others repeat it."""
+    counts = Counter(became.pop(row["event_id"], "repeated") for row in rows)
+    return AppendResult(**{outcome: counts[outcome] for outcome in AppendResult._fields})
+
+
+def _feedback_of(connection: sa.Connection, user_id: str, received_after: int | None) -> list[dict]:
+    offset = RECOMMENDATIONS.c.context["utc_offset_minutes"].as_integer().label("utc_offset_minutes")
+    later = sa.true() if received_after is None else FEEDBACK.c.received_at > received_after
+    mine = sa.select(FEEDBACK, offset).join(RECOMMENDATIONS, _SAME_REQUEST).where(FEEDBACK.c.user_id == user_id)
+    return [dict(row) for row in connection.execute(mine.where(later).order_by(FEEDBACK.c.received_at)).mappings()]
 
 
 def _refuse_other_width(connection: sa.Connection, rows: list[dict]) -> None:

@@ -25,8 +25,8 @@ def release(connection: sa.Connection, request_ids: list[str], now: int) -> None
     admit(connection, rows, now)
 
 
-def admit(connection: sa.Connection, rows: list[dict], now: int) -> int:
-    """Accept the rows that fit their recommendation, quarantine the others; how many were accepted."""
+def admit(connection: sa.Connection, rows: list[dict], now: int) -> list[dict]:
+    """Accept the rows that fit their recommendation, quarantine the others; those that were accepted."""
     wanted = RECOMMENDATIONS.c.request_id.in_(members(connection, {row["request_id"] for row in rows}))
     columns = (RECOMMENDATIONS.c.request_id, RECOMMENDATIONS.c.user_id, RECOMMENDATIONS.c.slate)
     found = connection.execute(sa.select(*columns).where(wanted))
@@ -37,7 +37,7 @@ def admit(connection: sa.Connection, rows: list[dict], now: int) -> int:
     waiting = [{**row, "reason": reason} for row, reason in zip(rows, reasons, strict=True) if reason is not None]
     if waiting:
         connection.execute(QUARANTINE.insert(), waiting)
-    return len(usable)
+    return usable
 
 
 def _accept(connection: sa.Connection, rows: list[dict], now: int) -> None:

@@ -22,6 +22,7 @@ from newsrec.features import POPULARITY_HALF_LIFE_HOURS, pack_embedding
 from serving.admission import Admission, Places
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
+from serving.group_commit import GroupCommit
 from serving.mirror import Mirror
 from serving.online_store import STORE_FAILURES, SWEEP_SECONDS, Histories
 from serving.openapi import COLLECTOR, describe
@@ -72,7 +73,7 @@ def create_app(
     With a ``tower`` a reader's vector is computed as their feedback comes.
     """
     store, database, clock, histories = backends.store, backends.database, backends.clock, Histories(backends, tower)
-    written = 0
+    written, together = 0, GroupCommit(database)
     overtaken = Overtaken(database, histories.catch_up)
 
     @asynccontextmanager
@@ -111,7 +112,7 @@ def create_app(
         for row in rows:
             row["user_id"] = backends.stored_id(row["user_id"])
             row["time"] = now if row["time"] is None else min(row["time"], now)  # a reader's clock may be fast
-        result = database.append_feedback(rows, now)
+        result = together.append(rows, now)
         for outcome, count in result._asdict().items():
             FEEDBACK.labels(outcome).inc(count)
         early = database.early_feedback(row["event_id"] for row in rows) if result.quarantined + result.repeated else {}

@@ -50,12 +50,9 @@ class Histories:
         return user_id not in self._pending
 
     def _fold(self, user_id: str) -> None:
-        forgotten = self._database.forgotten_at(user_id)
         (before,) = self._store.readers_and_vectors([user_id])
-        row, stamp = before[0], before[0]["event_timestamp"]
-        if forgotten is not None and stamp is not None and stamp <= forgotten:
-            stamp = None
-        events = self._database.feedback_of(user_id, received_after=stamp)
+        row = before[0]
+        forgotten, stamp, events = self._database.unfolded(user_id, row["event_timestamp"])
         if not events:
             return
         state = ReaderState() if stamp is None else ReaderState.from_row(row)

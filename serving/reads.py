@@ -54,4 +54,4 @@ def _vector(
     if use_time and len(rows):
         hours[:] = (time.max() - time) / 3600.0
     catalogue = shelf.catalogue
-    return tower.vector(catalogue.index(rows), catalogue.content[rows], hours, dwell)
+    return tower.vector(catalogue.index(rows), catalogue.content.take(rows, 0), hours, dwell)

@@ -178,6 +178,31 @@ def test_received_at_rises_strictly_for_each_reader_whatever_the_clock_does(data
     assert received == {"e1": 0, "e2": 1, "e3": 2, "e4": 1_000_000, "f1": 0, "f2": 1}
 
 
+def test_calls_in_one_commit_become_what_each_would_have_become(database: EventDatabase, tmp_path: Path) -> None:
+    """New, repeated in the call and in another one, waiting, forgotten: the same counts and the same log."""
+    calls = [
+        [event("1"), event("2"), event("1")],
+        [event("2"), event("3", "later"), event("4", user_id="bob")],
+        [event("old", time=NOON - 1), event("5"), event("3", "later")],
+        [],
+        [event("6", "other", "bob")],
+    ]
+    alone = EventDatabase(f"sqlite:///{tmp_path / 'alone.db'}")
+    for log in (database, alone):
+        log.forget("ann", NOON)
+        log.append_recommendations([recommendation("r", time=NOON + 1), recommendation("other", "bob")], NOON + 1)
+        log.append_feedback([event("5")], NOON + 6)
+    found = database.append_feedback_calls(calls, NOON + 9)
+    assert found == [alone.append_feedback(rows, NOON + 9) for rows in calls]
+    assert found[2] == AppendResult(0, 2, 0, 1)
+    assert database.export().feedback.equals(alone.export().feedback)
+    assert database.quarantined() == alone.quarantined()
+    with pytest.raises(events.InvalidEvents):
+        database.append_feedback_calls([[event("7")], [event("8", kind="dance")]], NOON + 10)
+    assert database.export().feedback.equals(alone.export().feedback)
+    alone.close()
+
+
 def test_feedback_of_an_unknown_request_waits_and_is_released_by_its_recommendation(database: EventDatabase) -> None:
     database.append_recommendations([recommendation("q")], NOON)
     early = [event("e2"), event("e1"), event("other", "never"), event("known", "q")]

@@ -67,7 +67,7 @@ class OneReader:
         if len(index) > self._latest:
             index, content, age_hours, dwell = (part[-self._latest :] for part in (index, content, age_hours, dwell))
         reads = content @ self._content
-        reads += self._identity[index]  # [H, W]
+        reads += self._identity.take(index, 0)  # [H, W]
         x, hours = self._places(reads, age_hours, dwell)  # [L, W], [L, L]
         for block in self._blocks:
             x = self._through(block, x, self._normalised(x), hours)
