@@ -126,6 +126,8 @@ class Predictor(kserve.Model):
 
     async def _answer(self, bundle: Bundle, requests: list[SlateRequest]) -> list[dict[str, Any]]:
         now, began = self._backends.clock(), time.perf_counter_ns()
+        if self._slate_log is not None:
+            self._slate_log.refuse_beyond(len(requests))
         user_ids = [self._backends.stored_id(request.user_id) for request in requests]
         readers = await self._readers.of(user_ids)
         asked = [

@@ -79,12 +79,16 @@ class SlateLog:
         self._thread = threading.Thread(target=self._run, name="slate log", daemon=True)
         self._thread.start()
 
+    def refuse_beyond(self, count: int) -> None:
+        """Raise LogFull where ``count`` more decisions would be too many, before anything is done for them."""
+        if len(self._rows) + count > self._capacity or self._stopped.is_set():
+            FULL.inc()
+            raise LogFull(f"{len(self._rows):,} slates wait for the event log, at most {self._capacity:,} may")
+
     def put(self, rows: list[dict[str, Any]]) -> None:
         """Take complete ``rows`` of recommendations, to be committed soon; never waits. Raises LogFull."""
         with self._lock:
-            if len(self._rows) + len(rows) > self._capacity or self._stopped.is_set():
-                FULL.inc()
-                raise LogFull(f"{len(self._rows):,} slates wait for the event log, at most {self._capacity:,} may")
+            self.refuse_beyond(len(rows))
             if self._stalled_since is None:
                 self._stalled_since = time.monotonic()
             self._rows += rows
