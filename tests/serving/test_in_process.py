@@ -145,9 +145,10 @@ def test_without_the_event_log_slates_wait_for_it_and_when_too_many_do_requests_
         connection.execute(sa.text("ALTER TABLE recommendations RENAME TO away"))
     body = {"instances": [{"user_id": READER}]}
     waiting = [asyncio.run(both.predictor.predict(body))["predictions"][0] for _ in range(5)]
-    with monkeypatch.context() as patch, pytest.raises(LogFull, match="5 slates wait for the event log, at most 5 may"):
+    with monkeypatch.context() as patch:
         patch.delattr(Predictor, "_decide")  # nothing is decided that could not be logged
-        asyncio.run(both.predictor.predict(body))
+        with pytest.raises(LogFull, match="5 slates wait for the event log, at most 5 may"):
+            asyncio.run(both.predictor.predict(body))
     answer = both.click(prediction)
     assert answer.status_code == 503
     assert answer.json() == {"error": "the event log does not answer; nothing was stored, send it again"}
