@@ -196,7 +196,7 @@ def test_popularity_solves_the_checkerboard_of_even_and_odd_days() -> None:
 
 def dwell_seconds(name: str) -> float:
     """All reads last as long as each other: who learns from dwell has nothing else to rank by, either."""
-    return 30.0 if REGISTRY[name].label == "dwell" else 0.0
+    return 30.0 if taught_by_minutes(name) else 0.0
 
 
 @functools.cache
@@ -215,10 +215,16 @@ def solved_by_content(name: str) -> tuple[Artifact, Decisions, np.ndarray]:
     return checkerboard.solve(name, with_new_articles(dwell_seconds(name)), epochs=2)
 
 
-@every_personal_policy
+def taught_by_minutes(name: str) -> bool:
+    return REGISTRY[name].label == "dwell"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if taught_by_minutes(name) else ()) for name in PERSONAL]
+)
 def test_solves_the_checkerboard_by_identity_where_articles_have_no_content(name: str) -> None:
     """Clicks tell all of them the parity within five epochs; minutes say the same of each read, and take longer."""
-    epochs = 12 if REGISTRY[name].label == "dwell" else 5
+    epochs = 12 if taught_by_minutes(name) else 5
     assert checkerboard.accuracy(*checkerboard.solve(name, interleaved(dwell_seconds(name)), epochs)) >= 0.95
 
 

@@ -18,7 +18,7 @@ from newsrec.simulator.rollout import Actor, simulate
 from newsrec.slate import SlateConfig
 
 STEADY = PopulationConfig(visits_per_day=1.5, cookie_clearers=0.0, bots=0.0)
-CONFIG = SimulationConfig(readers=40, days=12, seed=3, population=STEADY)
+CONFIG = SimulationConfig(readers=40, days=9, seed=3, population=STEADY)
 
 
 def popularity() -> Actor:
