@@ -7,6 +7,7 @@ half an hour, and the same command goes on from there. ``--quick`` takes half a 
 mean nothing. Only full runs of all parts write ``benchmarks/results/accuracy.json``.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ def main(
     parts, begun = running.chosen(PARTS, only), machine()
     sizes = {name: part.QUICK if quick else part.FULL for name, part in parts.items()}
     if seeds and "collaborative" in sizes:
-        sizes["collaborative"] = collaborative.Size(seeds=seeds)
+        sizes["collaborative"] = replace(sizes["collaborative"], seeds=seeds)
     kept = Kept(folder or (None if quick else RUNS), hours)
     try:
         found = [part.measured(sizes[name], kept) for name, part in parts.items()]
