@@ -3,7 +3,8 @@
 The full run takes about an hour and wants two cores for itself, one for all servers and one for the load generator;
 ``--quick`` takes about a minute, on so little that its figures mean nothing. Only full runs write
 ``benchmarks/results``. A run in which a request failed, designs gave other scores, or a peer is not as fast beside
-KServe's no-op as it was when the bars were set, is void: it says so, writes nothing and ends with 3.
+KServe's no-op as it was when the bars were set, is void: it says so, writes nothing and ends with 3, with the table as
+far as there is one.
 """
 
 from importlib import metadata
@@ -62,6 +63,7 @@ def main(
             found.append(part.measure(sizes[name]))
         except Void as void:
             console.print(f"[red]void[/red]: {void}", highlight=False)
+            print(tables(void.designs))
             raise typer.Exit(3) from None
     results = running.gathered("serving", parts, sizes, begun, found)
     results = results._replace(versions=results.versions | {name: metadata.version(name) for name in STOCK})

@@ -1,5 +1,10 @@
 """A run whose figures would mean nothing."""
 
 
+from typing import Any
+
+
 class Void(RuntimeError):
-    """Why no figure of this run counts."""
+    """Why no figure of this run counts; ``designs`` are those that there are all the same, by online store."""
+
+    designs: dict[str, Any] = {}

@@ -71,6 +71,7 @@ def test_a_peer_that_is_not_what_it_was_beside_the_no_op_voids_the_run(peer: str
     with pytest.raises(Void, match=f"{peer} answers .* in the table$") as void:
         judged(other, "redis", True)
     assert str(void.value).count("answers") == 1, "the others are what they were"
+    assert "**newsrec**" in tables(void.value.designs), "whoever waited for it sees it"
     judged(other, "redis", False)
     judged(other, "sqlite", True)  # the table is of Redis
 
