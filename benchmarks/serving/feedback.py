@@ -1,8 +1,9 @@
 """Feedback into the online store: our row with the reader's vector, beside Feast's ``push()`` of the same row.
 
-Both take turns, reader by reader, in one process. Ours is what the collector does behind the event log: the new row
-into the store, the history tower over it, then the vector, each only where it is newer than what stands there. Feast's
-puts the row alone. Both stores are read back behind each write. CPU time is this process's own, without Redis.
+Both take turns in one process. Ours is what the collector does behind the event log: the history tower over a row with
+a new read, then row and vector into the store in one step, each only where it is newer than what stands there. Feast's
+puts the row alone. Both stores are read back behind each turn, and the vector is compared with the network's. CPU time
+is this process's own, without Redis. What an event costs with the log before it is told beside it.
 """
 
 import tempfile
@@ -20,6 +21,7 @@ import torch
 from feast.data_source import PushMode
 
 from benchmarks.results import Bar, Part
+from benchmarks.serving import feedback_event
 from benchmarks.serving import site as sites
 from benchmarks.serving.peers import repository
 from benchmarks.serving.processes import free_port, redis, running
@@ -38,7 +40,7 @@ from serving.tower import Tower
 
 SEEDS = [sites.SEED]
 LEAST = 15.0
-TURN = 8
+TURN = 32
 """Writes of one kind before the other has its turn."""
 TOLERANCE = 5e-6
 """Of a vector's largest number: float32 in another order."""
@@ -59,8 +61,10 @@ FULL, QUICK = Size(), Size(rounds=1, readers=8, backends=("sqlite",))
 def protocol(size: Size) -> str:
     return (
         f"{size.rounds} rounds of {size.readers} readers of 50 reads, online store {' and then '.join(size.backends)}: "
-        "tower, row and vector into our store, and push() of the same row into a stock Feast repository, in turns in "
-        "one process. Medians of a round's writes; the ratio is the median of rounds, in brackets the least and most."
+        "a click makes each row a new one; tower, row and vector into our store, and push() of the same row into a "
+        f"stock Feast repository, {TURN} of each in turns in one process. Medians of a round's writes; the ratio is "
+        "the median of rounds, in brackets the least and most. Behind them an event from the log on: alone, and where "
+        f"one commit takes {' or '.join(map(str, feedback_event.TOGETHER[1:]))} requests of one event."
     )
 
 
@@ -70,7 +74,7 @@ def measure(size: Size) -> Part:
     torch.set_num_threads(1)
     for backend in size.backends:
         with tempfile.TemporaryDirectory() as name:
-            rounds = _taken(Path(name) / "site", backend, size)
+            rounds, event = _taken(Path(name) / "site", backend, size)
         ratio = middle([push.wall / write.wall for write, push in rounds])
         figures[backend] = {
             "with_vector_microseconds": middle([1e6 * write.wall for write, _ in rounds]),
@@ -79,6 +83,7 @@ def measure(size: Size) -> Part:
             "with_vector_cpu_microseconds": middle([1e6 * write.cpu for write, _ in rounds]),
             "push_cpu_microseconds": middle([1e6 * push.cpu for _, push in rounds]),
             "ratio_of_cpu": middle([push.cpu / write.cpu for write, push in rounds]),
+            "event": event,
         }
         what = f"{backend}: a reader's row written with its vector, beside Feast's push() of the row"
         bars.append(Bar(what, ratio.value, ratio.interval, f"{LEAST:g} times as fast or more", ratio.value >= LEAST))
@@ -99,8 +104,8 @@ class Spent(NamedTuple):
         return Spent(self.wall - before.wall, self.cpu - before.cpu)
 
 
-def _taken(folder: Path, backend: Backend, size: Size) -> list[tuple[Spent, Spent]]:
-    """What a write took, the median of each round: ours and ``push()``."""
+def _taken(folder: Path, backend: Backend, size: Size) -> tuple[list[tuple[Spent, Spent]], dict[str, Any]]:
+    """What a write took, the median of each round: ours and ``push()``. And what an event costs."""
     folder.mkdir(parents=True)
     port = free_port() if backend == "redis" else None
     with running([redis(folder, port)] if port else [], folder):
@@ -125,7 +130,8 @@ def _taken(folder: Path, backend: Backend, size: Size) -> list[tuple[Spent, Spen
                         refuse_other_row(store, tower, each, feast)
                 if number:  # the first round warms up
                     rounds.append((_median([a for a, _ in taken]), _median([b for _, b in taken])))
-    return rounds
+            event = feedback_event.costs(site, store, database, tower, size.rounds)
+    return rounds, event
 
 
 def _spent(call: Callable[[], object]) -> Spent:
