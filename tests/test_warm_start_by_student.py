@@ -1,4 +1,4 @@
-"""Rankers share no layer with the sequence policies and warm-start one all the same: a student carries what they know."""
+"""Rankers share no layer with the sequence policies, yet warm-start one: a student carries over what they know."""
 
 from dataclasses import replace
 from pathlib import Path
