@@ -12,8 +12,8 @@ from newsrec import config, deployment, releases
 from newsrec.artifact import InvalidArtifact
 from newsrec.cli import guarded
 from newsrec.config import InvalidConfig
-from newsrec.deployment import DeploymentFailed
 from newsrec.ingestion import SIMULATED
+from newsrec.release_storage import DeploymentFailed
 from newsrec.releases import Conflict
 from pipelines import submission
 from pipelines.api import ApiFailed

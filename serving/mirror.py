@@ -13,7 +13,7 @@ from typing import Any
 from feature_repo.store import FeatureStoreError, ReaderVector
 from newsrec import releases
 from newsrec.artifact import InvalidArtifact
-from newsrec.deployment import DeploymentFailed, fetch
+from newsrec.release_storage import DeploymentFailed, fetch
 from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.live_articles import Refresher
 from serving.reload import Follower

@@ -17,7 +17,7 @@ LAYERS = {
     "datasets",
     "2": "rl.objectives encoders",
     "3": "baselines rl",
-    "4": "registry artifact mixture warm_start releases deployment",
+    "4": "registry artifact mixture warm_start releases release_storage deployment",
     "4'": "simulator evaluation monitoring",
     "5": "training search_space tuning ingestion run_start examples judging gating supervision doctor calibration "
     "compare explaining explain_command gate_command report cli",
@@ -30,7 +30,7 @@ JUDGES_USE = {"monitoring": "evaluation"}
 
 OUTSIDE = {
     "feature_repo": "newsrec.events newsrec.features newsrec.snapshots newsrec.files newsrec.tombstones",
-    "serving": "newsrec.artifact newsrec.mixture newsrec.releases newsrec.deployment newsrec.transitions "
+    "serving": "newsrec.artifact newsrec.mixture newsrec.releases newsrec.release_storage newsrec.transitions "
     "newsrec.catalogue newsrec.encoders newsrec.slate newsrec.assignment newsrec.features newsrec.events "
     "newsrec.event_log newsrec.erasure newsrec.stopped_experiments newsrec.config newsrec.files "
     "newsrec.evaluation.explanation feature_repo.store",

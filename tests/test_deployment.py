@@ -14,7 +14,8 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from newsrec import artifact, mixture
-from newsrec.deployment import DeploymentFailed, deploy, publish_to, roll_back_to, served_uri
+from newsrec.deployment import deploy, publish_to, roll_back_to, served_uri
+from newsrec.release_storage import DeploymentFailed
 from newsrec.releases import Conflict, current, publish_artifact
 from tests.kubernetes_api import KubernetesApi, serving, write_kubeconfig
 from tests.manifests.objects import OVERLAYS, find, render

@@ -7,7 +7,8 @@ import pytest
 
 from newsrec import mixture, releases
 from newsrec.artifact import InvalidArtifact
-from newsrec.deployment import DeploymentFailed, deploy, fetch, roll_back_to
+from newsrec.deployment import deploy, roll_back_to
+from newsrec.release_storage import DeploymentFailed, fetch
 from tests.kubernetes_api import KubernetesApi
 from tests.test_deployment import BUCKET, PREFIX, SERVICE, STORAGE, api, bucket, contents, models, publish, root, s3_url
 
