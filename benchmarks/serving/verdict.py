@@ -61,11 +61,7 @@ def judged(rounds: Rounds, backend: str, strict: bool) -> Part:
     }
     print(f"{backend}: {told(figures['beside_no_op'])}", file=sys.stderr)
     if strict and backend == "redis":
-        try:
-            refuse_other_peers(figures["beside_no_op"])
-        except Void as void:
-            void.designs = {backend: figures}
-            raise
+        refuse_other_peers(figures["beside_no_op"], {backend: figures})
     return Part(figures, bars(rounds, backend))
 
 
@@ -80,11 +76,11 @@ def beside_no_op(rounds: Rounds) -> dict[str, dict[str, Any]]:
     return found
 
 
-def refuse_other_peers(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise Void for peers whose share of the no-op's rate is further than WITHIN from the table's."""
+def refuse_other_peers(found: Mapping[str, Mapping[str, Any]], designs: dict[str, Any]) -> None:
+    """Raise Void, with ``designs``, for peers whose share of the no-op's rate is further than WITHIN from the table's."""
     far = {name: of for name, of in found.items() if not abs(of["of_table"] - 1.0) <= WITHIN}
     if far:
-        raise Void(f"peers are not what they were beside the no-op: {told(far)}")
+        raise Void(f"peers are not what they were beside the no-op: {told(far)}", designs)
 
 
 def told(found: Mapping[str, Mapping[str, Any]]) -> str:
