@@ -77,7 +77,7 @@ def beside_no_op(rounds: Rounds) -> dict[str, dict[str, Any]]:
 
 
 def refuse_other_peers(found: Mapping[str, Mapping[str, Any]], designs: dict[str, Any]) -> None:
-    """Raise Void, with ``designs``, for peers whose share of the no-op's rate is further than WITHIN from the table's."""
+    """Raise Void, with ``designs``, for peers whose share of the no-op's rate is not within WITHIN of the table's."""
     far = {name: of for name, of in found.items() if not abs(of["of_table"] - 1.0) <= WITHIN}
     if far:
         raise Void(f"peers are not what they were beside the no-op: {told(far)}", designs)
