@@ -43,15 +43,18 @@ def one_reader(policy: Any) -> "OneReader | None":
 
 
 class OneReader:
-    """Of ``policy``, whose weights are copied. L places are the start token and the reads."""
+    """Of ``policy``. Its weights are copied, but for the identities, which are many.
+
+    L places are the start token and the reads.
+    """
 
     def __init__(self, policy: HistoryScorer) -> None:
         self._latest, self._alpha = policy.latest_reads, policy.alpha
         width = len(policy.history.start)
         self._epsilon = np.float32(policy.history.norm.eps * width)
-        self._content, self._identity, self._dwell, self._start, self._mean, self._output, self._output_bias = _rounded(
+        self._identity = policy.article.identity.weight.detach().numpy()  # [N + 1, W]
+        self._content, self._dwell, self._start, self._mean, self._output, self._output_bias = _rounded(
             _array(policy.article.content.weight.T),  # [E, W]
-            _array(policy.article.identity.weight),  # [N + 1, W]
             _centred(_array(policy.dwell.weight.T)),  # [1, W]
             _centred(_array(policy.history.start)),  # [W]
             np.full(width, 1.0 / width),  # [W]

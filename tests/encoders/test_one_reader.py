@@ -115,7 +115,7 @@ def test_it_keeps_the_weights_that_it_was_made_of_and_changes_none() -> None:
     before = in_one(tower, state)
     assert np.array_equal(in_one(tower, state), before)
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
-    told(network, 6)
+    told(network.history, 6)
     assert np.array_equal(in_one(tower, state), before)
     assert np.abs(in_one(one_reader(network), state) - before).max() > 1e-3
 
