@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from newsrec.transitions import CONTEXT_DIM, State
 
@@ -72,52 +72,86 @@ class RequestForms(NamedTuple):
         return cls(article.T, demand.T, shown, level)
 
 
-class FormTable:
-    """The forms of a policy for one request after another, without its network where they are affine.
+class Hidden(nn.Linear):
+    """A hidden layer of a head, with GELU behind it."""
 
-    Then they are a matrix times (reader, context, 1), which is read off the policy here, once, and held against it for
-    PROBES readers drawn at random. A policy whose forms bend (a level with a hidden layer) is asked each time, and so
-    is one with vectors of more than WIDEST numbers.
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., H] from ``x`` [..., W + X], reader and context side by side."""
+        return nn.functional.gelu(super().forward(x))
+
+
+class FormTable:
+    """The forms of a policy for one request after another, by a matrix instead of its network.
+
+    The forms of most policies are affine in the reader, the context and the numbers of ``Hidden`` layers that stand on
+    both. The matrix is found by least squares from what the policy answers at random, here, once, and is held against
+    further answers. A policy that it does not fit is asked each time, and so is one with vectors beyond WIDEST.
     """
 
-    PROBES, TOLERANCE, WIDEST = 16, 1e-4, 512
+    PROBES, TOLERANCE, WIDEST = 64, 1e-4, 512
 
     def __init__(self, policy: Formed, width: int) -> None:
         """``width`` is W of ``policy``."""
+        self.policy = policy
         nothing = RequestForms.of(policy, np.zeros(width, np.float32), np.zeros(CONTEXT_DIM, np.float32))
-        self.policy, self.affine = policy, width <= self.WIDEST
+        self._article, self._demand = nothing.article.shape, nothing.demand.shape  # [F, W] and [F, D]
         self.is_score = len(nothing.level) == 1 and self._keeps_values()
         """Whether there is one form, which is the score itself."""
-        if not self.affine:
-            return
-        self._article, self._demand = nothing.article.shape, nothing.demand.shape  # [F, W] and [F, D]
-        self._level = np.concatenate([form.ravel() for form in nothing])  # [F (W + D + 2)]
-        unit = self._flat(torch.eye(width + CONTEXT_DIM))  # [W + X, F (W + D + 2)]
-        self._slope = np.ascontiguousarray((unit - self._level).T)
-        probes = torch.randn(self.PROBES, width + CONTEXT_DIM, generator=torch.Generator().manual_seed(0))
-        told, expected = probes.numpy() @ self._slope.T + self._level, self._flat(probes)
-        self.affine = np.allclose(told, expected, rtol=self.TOLERANCE, atol=self.TOLERANCE)
+        self.fits = width <= self.WIDEST and self._fitted(width + CONTEXT_DIM)
 
     def __call__(self, reader: np.ndarray, context: np.ndarray) -> RequestForms:
         """Those for ``reader`` [W] and ``context`` [X]."""
-        if not self.affine:
+        if not self.fits:
             return RequestForms.of(self.policy, reader, context)
-        flat = self._slope @ np.concatenate([reader, context]) + self._level
+        flat = self._slope @ self._told(np.concatenate([reader, context])) + self._level
         forms, width = self._article
         article, rest = flat[: forms * width].reshape(self._article), flat[forms * width :]
         demand = rest[: -2 * forms].reshape(self._demand)
         return RequestForms(article, demand, rest[-2 * forms : -forms], rest[-forms:])
+
+    def _fitted(self, size: int) -> bool:
+        """Find the matrix for ``size`` = W + X numbers, and say whether it is right."""
+        layers: list[Hidden] = [
+            layer
+            for layer in (self.policy.modules() if isinstance(self.policy, nn.Module) else ())
+            if isinstance(layer, Hidden) and layer.in_features == size
+        ]
+        self._weight = np.concatenate([np.zeros((0, size), np.float32), *(_array(layer.weight) for layer in layers)])
+        self._bias = np.concatenate([np.zeros(0, np.float32), *(_array(layer.bias) for layer in layers)])
+        generator = torch.Generator().manual_seed(0)
+        asked = torch.randn(2 * (size + len(self._bias)) + self.PROBES, size, generator=generator)
+        flat, told = self._flat(asked), self._told(asked.numpy())
+        first, behind = slice(None, -self.PROBES), slice(-self.PROBES, None)
+        with_one = np.concatenate([told[first], np.ones((len(told[first]), 1))], 1, dtype=np.float64)
+        found = np.linalg.lstsq(with_one, flat[first].astype(np.float64))[0].astype(np.float32)
+        used = np.abs(found[size:-1]).max(1, initial=0.0) > self.TOLERANCE / 10  # [H], heads that forms do not have
+        self._weight, self._bias = self._weight[used], self._bias[used]
+        kept = np.concatenate([np.ones(size, np.bool_), used])
+        self._slope, self._level = np.ascontiguousarray(found[:-1][kept].T), found[-1]
+        again = self._told(asked[behind].numpy()) @ self._slope.T + self._level
+        return np.allclose(again, flat[behind], rtol=self.TOLERANCE, atol=self.TOLERANCE)
+
+    def _told(self, x: np.ndarray) -> np.ndarray:
+        """[..., W + X + H]: ``x`` [..., W + X] and what hidden layers make of it."""
+        if not len(self._bias):
+            return x
+        hidden = x @ self._weight.T + self._bias
+        return np.concatenate([x, nn.functional.gelu(torch.from_numpy(hidden)).numpy()], -1)
+
+    def _flat(self, asked: Tensor) -> np.ndarray:
+        """[B, F (W + D + 2)]: the forms of B readers with their contexts, ``asked`` [B, W + X], one after the other."""
+        with torch.inference_mode():
+            forms = self.policy.forms(asked[:, :-CONTEXT_DIM], asked[:, -CONTEXT_DIM:])
+        return torch.cat([form.detach().transpose(1, -1).flatten(1) for form in forms], 1).numpy()
 
     def _keeps_values(self) -> bool:
         values = torch.randn(self.PROBES, 1, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             return not hasattr(self.policy, "reranked") and torch.equal(self.policy.combined(values), values[:, 0])
 
-    def _flat(self, told: Tensor) -> np.ndarray:
-        """[B, F (W + D + 2)]: the forms of B readers with their contexts, ``told`` [B, W + X], one after the other."""
-        with torch.inference_mode():
-            forms = self.policy.forms(told[:, :-CONTEXT_DIM], told[:, -CONTEXT_DIM:])
-        return torch.cat([form.detach().transpose(1, -1).flatten(1) for form in forms], 1).numpy()
+
+def _array(parameter: Tensor) -> np.ndarray:
+    return parameter.detach().numpy()
 
 
 def one(article: Tensor, demand: Tensor, shown: Tensor, level: Tensor | None = None) -> Forms:

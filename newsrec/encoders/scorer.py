@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from newsrec.encoders.article import DEMAND_FEATURES, ArticleEncoder, Demand, Fatigue, demand_features
-from newsrec.encoders.forms import Forms, one
+from newsrec.encoders.forms import Forms, Hidden, one
 from newsrec.encoders.history import CausalTransformer, after_last_read, latest, pool
 from newsrec.features import HISTORY_LENGTH
 from newsrec.policy import mask_scores
@@ -200,12 +200,12 @@ class StateHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.hidden, self.out = nn.Linear(width + CONTEXT_DIM, width), nn.Linear(width, 1)
+        self.hidden, self.out = Hidden(width + CONTEXT_DIM, width), nn.Linear(width, 1)
         _zero(self.out)
 
     def forward(self, reader: Tensor, context: Tensor) -> Tensor:
         """[B] from ``reader`` [B, W] and ``context`` [B, X]."""
-        return self.out(nn.functional.gelu(self.hidden(torch.cat([reader, context], 1)))).squeeze(-1)
+        return self.out(self.hidden(torch.cat([reader, context], 1))).squeeze(-1)
 
 
 def _zero(*layers: nn.Module) -> None:

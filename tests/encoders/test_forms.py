@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from newsrec.encoders.forms import FormTable
+from newsrec.encoders.forms import Forms, FormTable
 from newsrec.features import EMBEDDING_DIM
 from newsrec.registry import REGISTRY
 from newsrec.transitions import CONTEXT_DIM
 
 ARTICLES = 7
 FORMED = [name for name, entry in REGISTRY.items() if hasattr(entry.policy(entry.config(), ARTICLES), "forms")]
-AFFINE = {"popularity", "matrix_factorization", "transformer", "sasrec", "nrms", "pp_rec", "policy_gradient"}
-BENT = {"dwell", "diverse", "dqn", "iql"}
-"""Some whose level has a hidden layer."""
+UNFIT = "decision_transformer"
+"""Its hidden layer stands on a prompt as well."""
 
 
 def drawn(name: str) -> tuple[Any, int]:
@@ -45,14 +44,35 @@ def refuse_other(table: FormTable, policy: Any, width: int) -> None:
 def test_a_table_gives_the_forms_of_the_policy(name: str) -> None:
     policy, width = drawn(name)
     table = FormTable(policy, width)
-    assert table.affine or name not in AFFINE
-    assert not (table.affine and name in BENT), "a hidden layer was taken for a matrix"
+    assert table.fits == (name != UNFIT)
     refuse_other(table, policy, width)
+
+
+class Bent:
+    """A policy whose level is no affine function, and nobody says of what it is one."""
+
+    def __init__(self, policy: Any) -> None:
+        self.policy = policy
+
+    def combined(self, values: torch.Tensor) -> torch.Tensor:
+        return self.policy.combined(values)
+
+    def forms(self, reader: torch.Tensor, context: torch.Tensor) -> Forms:
+        forms = self.policy.forms(reader, context)
+        return forms._replace(level=forms.level + 0.1 * reader[:, :1] ** 2)
+
+
+def test_a_function_that_no_matrix_gives_is_asked_for() -> None:
+    policy, width = drawn("iql")
+    bent = Bent(policy)
+    table = FormTable(bent, width)
+    assert not table.fits
+    refuse_other(table, bent, width)
 
 
 def test_vectors_as_long_as_a_catalogue_make_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     policy, width = drawn("transformer")
     monkeypatch.setattr(FormTable, "WIDEST", width - 1)
     table = FormTable(policy, width)
-    assert not table.affine
+    assert not table.fits
     refuse_other(table, policy, width)
