@@ -54,9 +54,13 @@ def world(seed: int, shocks: ShockConfig = NO_NEWS) -> SimulationConfig:
     )
 
 
-@cache
 def two_releases(seed: int, worse: bool, shocks: ShockConfig = NO_NEWS) -> EventLog:
-    """``first`` served the first HALF of DAYS, ``second`` the others."""
+    """``first`` served the first HALF of DAYS, ``second`` the others; the same log whenever it is asked for again."""
+    return _simulated(seed, worse, shocks)
+
+
+@cache  # which takes arguments by name for others than the same by place
+def _simulated(seed: int, worse: bool, shocks: ShockConfig) -> EventLog:
     config = world(seed, shocks)
     policy = Changing(worse)
     log = simulate(config, Actor(policy, SlateConfig("plackett_luce", temperature=0.1), "changing"), policy.progress)
