@@ -8,8 +8,8 @@ import asyncio
 import json
 import logging
 import logging.config
-import os
 import re
+import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import ContextVar, copy_context
@@ -36,7 +36,7 @@ def new_id() -> str:
     try:
         return _NEW.pop()  # one step, whatever thread asks
     except IndexError:
-        digits = os.urandom(16 * 256).hex()
+        digits = secrets.token_hex(16 * 256)
         _NEW.extend(digits[at : at + 32] for at in range(32, len(digits), 32))
         return digits[:32]
 

@@ -152,17 +152,17 @@ def test_a_fold_that_read_before_the_deletion_leaves_nothing(
     backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reader is forgotten while the collector has their old events in its hands."""
-    now, real = clock(), EventDatabase.feedback_of
+    now, real = clock(), EventDatabase.unfolded
     backends.database.append_recommendations([recommendation("last", "ann", time=now)], now)
     backends.database.append_feedback([event("last", "last", "ann", time=now)], now)
 
-    def read_and_lose(database: EventDatabase, user_id: str, received_after: int | None = None) -> list[dict]:
-        found = real(database, user_id, received_after)
+    def read_and_lose(database: EventDatabase, user_id: str, folded_until: int | None) -> Any:
+        found = real(database, user_id, folded_until)
         if database.forgotten_at(user_id) is None:
             forget(backends, user_id)
         return found
 
-    monkeypatch.setattr(EventDatabase, "feedback_of", read_and_lose)
+    monkeypatch.setattr(EventDatabase, "unfolded", read_and_lose)
     assert Histories(backends).catch_up("ann")
     assert everywhere(backends, "ann") == []
 

@@ -29,6 +29,7 @@ from newsrec.event_log import EventDatabase
 from newsrec.ingestion import ingest
 from serving.backends import Backends
 from serving.collector import create_app
+from serving.group_commit import GroupCommit
 from serving.security import BearerToken, read_token
 from tests.serving.conftest import Site, clock, ended, serving, start, wait_for
 from tests.serving.test_replay import _answers
@@ -122,14 +123,14 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatc
 def test_beyond_the_places_there_is_an_early_503_and_health_still_answers(
     backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside, go, real = threading.Semaphore(0), threading.Event(), EventDatabase.append_feedback
+    inside, go, real = threading.Semaphore(0), threading.Event(), GroupCommit.append
 
-    def slow(database: EventDatabase, rows: list[dict], now: int) -> Any:
+    def slow(commit: GroupCommit, rows: list[dict], now: int) -> Any:
         inside.release()
         assert go.wait(60)
-        return real(database, rows, now)
+        return real(commit, rows, now)
 
-    monkeypatch.setattr(EventDatabase, "append_feedback", slow)
+    monkeypatch.setattr(GroupCommit, "append", slow)
     with TestClient(create_app(backends, max_concurrency=2)) as client, ThreadPoolExecutor(2) as threads:
         sent = [{"events": [EVENT | {"event_id": f"held {n}"}]} for n in range(3)]
         held = [threads.submit(client.post, "/v1/feedback", json=body) for body in sent[:2]]
