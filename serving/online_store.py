@@ -1,14 +1,16 @@
 """One reader's features in the online store, brought up to date after feedback."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import Gauge
 
-from feature_repo.store import FeatureStoreError
+from feature_repo.store import FeatureStoreError, ReaderVector
 from newsrec.features import ReaderState, article_key
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
-from serving.mirror import Mirror
+from serving.mirror import Before, Mirror
 from serving.stored_readers import STORE_FAILURES
 from serving.tower import Tower
 
@@ -50,7 +52,7 @@ class Histories:
         return user_id not in self._pending
 
     def _fold(self, user_id: str) -> None:
-        (before,) = self._store.readers_and_vectors([user_id])
+        before = self._before(user_id)
         row = before[0]
         forgotten, stamp, events = self._database.unfolded(user_id, row["event_timestamp"])
         if not events:
@@ -60,11 +62,26 @@ class Histories:
             key = None if event["article_id"] is None else article_key(event["article_id"])
             state.observe(event["kind"], key, event["time"], event["dwell_seconds"], event["utc_offset_minutes"] or 0)
         row, stamp = state.row(), events[-1]["received_at"]
-        vector = None if self._tower is None else self._tower.vector(user_id, row, before)
+        vector = self._vector(user_id, row, before)
         self._store.write_reader(user_id, row, stamp, vector)
         if self._database.forgotten_at(user_id) != forgotten:
             self._store.erase_readers([user_id])
             self._fold(user_id)
+
+    def _before(self, user_id: str) -> Before:
+        """The reader's row and the vector beside it; none where its bytes are no vector, which a new one replaces."""
+        try:
+            return self._store.readers_and_vectors([user_id])[0]
+        except ValueError:
+            return self._store.readers([user_id])[0], None
+
+    def _vector(self, user_id: str, row: Mapping[str, Any], before: Before) -> ReaderVector | None:
+        """What the tower makes of ``row``; nothing where it fails: the row is kept, and requests make their own."""
+        try:
+            return None if self._tower is None else self._tower.vector(user_id, row, before)
+        except Exception as error:  # whatever a policy does
+            log.warning("a reader's row has no vector, the history tower failed: %s", one_line(error))
+            return None
 
     def sweep(self) -> int:
         """How many readers are still behind after another try for each; the first failure ends the round."""

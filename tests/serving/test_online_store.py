@@ -194,6 +194,34 @@ def test_an_event_that_reads_nothing_runs_no_tower(
     assert ran == ["tower"] * 4
 
 
+def test_a_tower_that_fails_and_bytes_that_are_no_vector_hold_no_history_back(
+    store: Store, database: EventDatabase, site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    backends = Backends(store, database, None, clock)
+    bundle = make_bundle(artifact.load(site.folder / "artifact"), backends, ServingConfig())
+    histories = Histories(backends, Tower(bundle))
+    database.append_recommendations([shown("r", "kim", time=site.now)], site.now)
+
+    def click(number: int) -> tuple[int, bool]:
+        """Reads in the row, and whether a vector of it is there."""
+        database.append_feedback([event(f"{number}", "r", "kim", article_id=f"a{number:02}")], site.now + number)
+        assert histories.catch_up("kim")
+        ((row, vector),) = store.readers_and_vectors(["kim"])
+        return row["reads"], vector is not None
+
+    with monkeypatch.context() as broken:
+        broken.setattr(OneReader, "vector", lambda *_: 1 / 0)
+        assert click(1) == (1, False)
+    assert "the history tower failed: division by zero" in caplog.text
+    assert click(2) == (2, True)
+    with monkeypatch.context() as torn:
+        torn.setattr(type(store), "readers_and_vectors", lambda *_: int("no vector"))  # ValueError
+        database.append_feedback([event("3", "r", "kim", article_id="a03")], site.now + 3)
+        assert histories.catch_up("kim")
+    assert reads(store, "kim") == 3
+    assert click(4) == (4, True)
+
+
 def test_in_a_store_of_older_code_histories_go_on_without_vectors(
     store: Store, database: EventDatabase, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
