@@ -111,10 +111,17 @@ class _RESTServer(RESTServer):
         await self._server.serve(sockets=[self._listening])
 
     def _register_endpoints(self, app: FastAPI) -> None:
-        """KServe's, but the route of slates is found at once: FastAPI tries one after the other."""
-        predict = V1Endpoints(self.dataplane, self.model_repository_extension).predict
+        """KServe's, and in front of them its endpoint of slates once more.
+
+        FastAPI tries route after route, and takes each request's parameters apart where this one has but a name.
+        """
+        endpoints = V1Endpoints(self.dataplane, self.model_repository_extension)
+
+        async def predict(request: Request) -> Any:
+            return await endpoints.predict(request.path_params["model_name"], request)
+
         path = f"{V1_ROUTE_PREFIX}/models/{{model_name}}:predict"
-        app.add_api_route(path, predict, methods=["POST"], response_model=None, include_in_schema=False)
+        app.add_route(path, predict, methods=["POST"], include_in_schema=False)
         super()._register_endpoints(app)
 
     def _add_middlewares(self, app: FastAPI) -> None:
