@@ -16,7 +16,8 @@ import typer
 from benchmarks import running
 from benchmarks.accuracy import collaborative, scale, sequences
 from benchmarks.accuracy.kept import Kept, TimeOver
-from benchmarks.results import ROOT, machine
+from benchmarks.accuracy.table import to_markdown
+from benchmarks.results import FOLDER, ROOT, machine
 
 PARTS: dict[str, Any] = {"collaborative": collaborative, "sequences": sequences, "scale": scale}
 RUNS = ROOT / "runs" / "accuracy"
@@ -43,7 +44,10 @@ def main(
         return
     begun |= {"hours_of_a_core": round(kept.cpu_seconds / 3600, 2), "commits": " ".join(sorted(kept.commits))}
     results = running.gathered("accuracy", parts, sizes, begun, found)
-    running.publish("accuracy", results, not (quick or only or seeds), out)
+    whole = not (quick or only or seeds)
+    running.publish("accuracy", results, whole, out)
+    if whole:
+        print(to_markdown(out or FOLDER / "accuracy.json"))
 
 
 if __name__ == "__main__":
