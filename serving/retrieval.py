@@ -236,7 +236,7 @@ def _vectors(policy: Any, catalogue: Catalogue, before: Finder | None) -> tuple[
     changed = np.arange(len(content))
     if before is not None and before.policy is policy:
         known = len(before.vectors)
-        same = (content[:known] == before.catalogue.content).all(1)
+        same = catalogue.fingerprints[:known] == before.catalogue.fingerprints
         changed = np.concatenate([np.flatnonzero(~same), np.arange(known, len(content))])
     if not hasattr(policy, "article"):
         return torch.zeros(len(content), 0), changed
