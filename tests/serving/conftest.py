@@ -1,5 +1,6 @@
 """Predictor and collector as users start them: two processes on free ports, a real artefact and Feast store."""
 
+import logging
 import os
 import shutil
 import socket
@@ -28,6 +29,20 @@ from tests.serving import small_log
 START_SECONDS = 90
 PYTHON = sys.executable
 """What servers and commands are started with; ``warm`` puts another one here."""
+
+
+@contextmanager
+def logging_put_back() -> Iterator[None]:
+    """What is configured within writes to a stream of this test, which the next one finds closed."""
+    loggers = [logging.getLogger(name) for name in ("", "serving", "kserve", "uvicorn", "psycopg")]
+    before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers = list(logger.handlers)
+    try:
+        yield
+    finally:
+        for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.level, logger.propagate = handlers, level, propagate
 
 
 class Site(NamedTuple):

@@ -17,7 +17,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from serving import logs
 from serving.logs import HEADER, REQUEST, Format, Json, RequestIds, Text, configure
-from tests.serving.conftest import Process
+from tests.serving.conftest import Process, logging_put_back
 from tests.serving.test_predictor import V1, V2
 
 
@@ -115,17 +115,13 @@ def test_a_traceback_stays_within_its_object() -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_our_lines_are_written_once_from_info_on_and_those_of_libraries_from_warning_on(
-    form: Format, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    form: Format, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("", "serving", "kserve", "uvicorn", "psycopg"):  # what is configured here is put back
-        logger = logging.getLogger(name)
-        monkeypatch.setattr(logger, "handlers", list(logger.handlers))
-        monkeypatch.setattr(logger, "level", logger.level)
-        monkeypatch.setattr(logger, "propagate", logger.propagate)
-    configure(form)
-    for name in ("serving.x", "uvicorn.access", "feast"):
-        logging.getLogger(name).info("an info of %s", name)
-        logging.getLogger(name).warning("a warning of %s", name)
+    with logging_put_back():
+        configure(form)
+        for name in ("serving.x", "uvicorn.access", "feast"):
+            logging.getLogger(name).info("an info of %s", name)
+            logging.getLogger(name).warning("a warning of %s", name)
     lines = capsys.readouterr().err.splitlines()
     said = [json.loads(line)["message"] if form == "json" else line.split(": ", 1)[1] for line in lines]
     assert said == [

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from newsrec import artifact
 from newsrec.encoders.one_reader import OneReader
 from newsrec.event_log import EventDatabase
 from newsrec.transitions import Readers
-from serving import __main__ as command
 from serving.back_fill import Filled, back_fill
 from serving.backends import Backends
 from serving.bundle import Bundle, make_bundle
@@ -125,10 +123,7 @@ def test_all_readers_get_theirs_at_once_and_what_is_fresh_is_left_alone(backends
 def test_the_command_says_what_it_did(
     own: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["serving", "vectors", f"--artifact={own.folder / 'releases'}", *own.options])
-    with pytest.raises(SystemExit) as ended:
-        command.main()
-    assert ended.value.code == 0
+    assert run(monkeypatch, "vectors", f"--artifact={own.folder / 'releases'}", *own.options) == 0
     assert f"{len(small_log.READERS)} vectors are new, 0 were fresh" in capfd.readouterr().out
 
 

@@ -13,7 +13,7 @@ import pytest
 from newsrec.artifact import load, save
 from newsrec.features import feature_hash
 from serving import __main__ as command
-from tests.serving.conftest import Process, Site, serving, start
+from tests.serving.conftest import Process, Site, logging_put_back, serving, start
 from tests.serving.test_predictor import V1, V2, tensor
 
 
@@ -62,7 +62,7 @@ def test_sigterm_ends_the_predictor_with_exit_code_zero(unready: Process) -> Non
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     """The exit code of ``python -m serving ARGUMENTS``, run in this process."""
     monkeypatch.setattr(sys, "argv", ["serving", *arguments])
-    with pytest.raises(SystemExit) as ended:
+    with logging_put_back(), pytest.raises(SystemExit) as ended:
         command.main()
     return ended.value.code
 
