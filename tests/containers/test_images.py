@@ -35,7 +35,18 @@ print(json.dumps({
 }))
 """
 MODULES = {
-    IMAGE: ["components", "feast", "gymnasium", "kfp", "matplotlib", "newsrec", "pipelines", "scipy", "torch"],
+    IMAGE: [
+        "components",
+        "feast",
+        "gymnasium",
+        "kfp",
+        "matplotlib",
+        "newsrec",
+        "onnxruntime",
+        "pipelines",
+        "scipy",
+        "torch",
+    ],
     SERVING_IMAGE: ["feast", "kserve", "newsrec", "onnxruntime", "serving", "torch"],
 }
 GIGABYTES = {IMAGE: 2.2, SERVING_IMAGE: 1.9}
