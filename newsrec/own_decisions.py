@@ -6,12 +6,12 @@ all in one prepared statement, PostgreSQL as one JSON document that the server t
 a repeated ``request_id`` changes nothing, and feedback that waits for a decision is released in the same transaction.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from newsrec.database import held
 from newsrec.event_tables import QUARANTINE, RECOMMENDATIONS
 from newsrec.quarantine import release
 
@@ -25,13 +25,6 @@ _NOTHING_TWICE = "ON CONFLICT (request_id) DO NOTHING"
 _SQLITE = f"{_INSERT} VALUES ({', '.join('?' * len(_NAMES))}) {_NOTHING_TWICE}"
 
 
-_WAITING = f"SELECT DISTINCT request_id FROM {QUARANTINE.name} WHERE request_id"
-_AMONG: dict[str, tuple[str, Callable[[list[str]], Any]]] = {
-    "sqlite": ("IN (SELECT value FROM json_each(?))", json.dumps),
-    "postgresql": ("= ANY(%s)", list),
-}
-
-
 def append(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int, encode: Encode) -> int:
     """How many of ``rows`` were new. Each has every column of the schema; none is checked here."""
     if not rows:
@@ -40,15 +33,9 @@ def append(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: int, 
         done = connection.exec_driver_sql(_SQLITE, [_stored(row, encode) for row in rows])
     else:
         done = connection.exec_driver_sql(_postgresql(connection.dialect), (encode(rows).decode(),))
-    if waiting := _waited_for(connection, [row["request_id"] for row in rows]):
-        release(connection, waiting, now)
+    if waiting := held(connection, QUARANTINE.c.request_id, [row["request_id"] for row in rows]):
+        release(connection, sorted(waiting), now)
     return done.rowcount
-
-
-def _waited_for(connection: sa.Connection, requests: list[str]) -> list[str]:
-    """Those of ``requests`` for which feedback waits. A statement of SQLAlchemy's would take longer than the insert."""
-    among, given = _AMONG[connection.dialect.name]
-    return sorted(connection.exec_driver_sql(f"{_WAITING} {among}", (given(requests),)).scalars())
 
 
 def _stored(row: dict[str, Any], encode: Encode) -> tuple[Any, ...]:
