@@ -17,10 +17,9 @@ from newsrec.release_storage import DeploymentFailed, fetch
 from serving.failures import EVENT_LOG_FAILURES, one_line
 from serving.live_articles import Refresher
 from serving.reload import Follower
-from serving.tower import Tower
+from serving.tower import Before, Tower
 
 LOOK_SECONDS = 10.0
-Before = tuple[Mapping[str, Any], ReaderVector | None]
 Made = tuple[Tower, list[Refresher | Follower]]
 
 log = logging.getLogger(__name__)

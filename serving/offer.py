@@ -1,6 +1,6 @@
 """Articles that may be shown at one moment, with all that a score needs of them whoever asks."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -23,6 +23,12 @@ class Offer(NamedTuple):
     """[C, D] float32, ``demand_numbers``."""
     keys: np.ndarray
     """[C] uint32: under which a reader's impressions hold them."""
+
+    @classmethod
+    def of(cls, rows: np.ndarray, vectors: np.ndarray, demand: np.ndarray, catalogue: Catalogue) -> Self:
+        """``rows`` [C] of ``catalogue`` with their ``vectors`` and ``demand``."""
+        ids = [catalogue.ids[row] for row in rows.tolist()]
+        return cls(rows, ids, vectors, demand, catalogue.short_keys[rows])
 
     def without(self, gone: np.ndarray, catalogue: Catalogue) -> "Offer":
         """All but the rows ``gone`` [n] of ``catalogue``."""

@@ -10,9 +10,9 @@ from feature_repo.store import FeatureStoreError, ReaderVector
 from newsrec.features import ReaderState, article_key
 from serving.backends import Backends
 from serving.failures import EVENT_LOG_FAILURES, one_line
-from serving.mirror import Before, Mirror
+from serving.mirror import Mirror
 from serving.stored_readers import STORE_FAILURES
-from serving.tower import Tower
+from serving.tower import Before, Tower
 
 READERS_PENDING = Gauge("newsrec_readers_pending", "Readers with committed feedback that the feature store lacks")
 SWEEP_SECONDS = 1.0

@@ -73,6 +73,7 @@ class Finder:
         before: "Finder | None" = None,
     ) -> None:
         self.policy, self.moment, self.use_time = policy, moment, use_time
+        before = before if before is not None and before.policy is policy else None
         self.config = config or RetrievalConfig()
         self.catalogue, self._counts, self._as_of = shelf.catalogue, shelf.counts, shelf.as_of
         catalogue = self.catalogue
@@ -88,8 +89,7 @@ class Finder:
         self._by_key = np.argsort(keys, kind="stable")
         self._keys = keys[self._by_key]
         self._offer: tuple[tuple[int, int, int], Offer] | None = None
-        same = before is not None and before.policy is policy
-        self.table = before.table if before is not None and same else FormTable(policy, self.vectors.shape[1])
+        self.table = FormTable(policy, self.width) if before is None else before.table
         self._index = None
         if self.width and self.live(moment, oldest) > self.config.exact:
             self._index = self._indexed(before, changed, oldest)
@@ -123,10 +123,8 @@ class Finder:
                 return None
             rows = self._rows[start:end]
             rows = rows[self.catalogue.hidden_at[rows] > unhidden]
-            demand = demand_numbers(rows, now, self.catalogue, self._counts, self._as_of, self.use_time)
-            ids = [self.catalogue.ids[row] for row in rows.tolist()]
-            vectors, keys = self.vectors.numpy()[rows], self.catalogue.short_keys[rows]
-            self._offer = kept = asked, Offer(rows, ids, vectors, demand, keys)
+            vectors, demand = self.vectors.numpy()[rows], self._demand(rows, now).numpy()
+            self._offer = kept = asked, Offer.of(rows, vectors, demand, self.catalogue)
         return kept[1]
 
     def find(
@@ -234,7 +232,7 @@ def _vectors(policy: Any, catalogue: Catalogue, before: Finder | None) -> tuple[
     """[N + 1, W]: of every catalogue row, and the rows that are not as ``before``. A row keeps its number for ever."""
     content, known = catalogue.content, 0
     changed = np.arange(len(content))
-    if before is not None and before.policy is policy:
+    if before is not None:
         known = len(before.vectors)
         same = catalogue.fingerprints[:known] == before.catalogue.fingerprints
         changed = np.concatenate([np.flatnonzero(~same), np.arange(known, len(content))])

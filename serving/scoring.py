@@ -97,8 +97,7 @@ def offer(rows: np.ndarray, time: int, shelf: Shelf, artifact: Artifact) -> Offe
     """``rows`` [C] at ``time``, for a policy that has forms."""
     catalogue = shelf.catalogue
     demand = demand_numbers(rows, time, catalogue, shelf.counts, shelf.as_of, artifact.use_time)
-    ids = [catalogue.ids[row] for row in rows.tolist()]
-    return Offer(rows, ids, shelf.vectors(artifact, rows), demand, catalogue.short_keys[rows])
+    return Offer.of(rows, shelf.vectors(artifact, rows), demand, catalogue)
 
 
 def scores(

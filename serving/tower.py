@@ -13,6 +13,9 @@ from serving.bundle import Bundle
 from serving.reads import stored_vector
 from serving.scoring import has_tower, stored_vectors
 
+Before = tuple[Mapping[str, Any], ReaderVector | None]
+"""A reader's row and the vector beside it, as they stand in the store."""
+
 
 class Tower:
     """Of the ``bundle``, which ``adopt`` replaces; safe for several threads."""
@@ -23,9 +26,7 @@ class Tower:
     def adopt(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
-    def vector(
-        self, user_id: str, row: Mapping[str, Any], before: tuple[Mapping[str, Any], ReaderVector | None]
-    ) -> ReaderVector | None:
+    def vector(self, user_id: str, row: Mapping[str, Any], before: Before) -> ReaderVector | None:
         """``vectors`` of one reader. Where no read is new since the row ``before``, its vector is that of ``row``."""
         bundle, (earlier, vector) = self.bundle, before
         arm = bundle.arms.of(user_id)
