@@ -23,6 +23,7 @@ from feast.data_source import PushMode
 from benchmarks.results import Bar, Part
 from benchmarks.serving import feedback_event
 from benchmarks.serving import site as sites
+from benchmarks.serving.feedback_event import Spent
 from benchmarks.serving.peers import repository
 from benchmarks.serving.processes import free_port, redis, running
 from benchmarks.serving.stage import PEERS_DATABASE, Backend
@@ -88,20 +89,6 @@ def measure(size: Size) -> Part:
         what = f"{backend}: a reader's row written with its vector, beside Feast's push() of the row"
         bars.append(Bar(what, ratio.value, ratio.interval, f"{LEAST:g} times as fast or more", ratio.value >= LEAST))
     return Part({"feedback": figures}, bars)
-
-
-class Spent(NamedTuple):
-    """Seconds."""
-
-    wall: float
-    cpu: float
-
-    @classmethod
-    def now(cls) -> "Spent":
-        return cls(time.perf_counter(), time.process_time())
-
-    def since(self, before: "Spent") -> "Spent":
-        return Spent(self.wall - before.wall, self.cpu - before.cpu)
 
 
 def _taken(folder: Path, backend: Backend, size: Size) -> tuple[list[tuple[Spent, Spent]], dict[str, Any]]:

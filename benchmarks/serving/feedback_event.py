@@ -19,9 +19,18 @@ TOGETHER = (1, 8, 32)
 """Requests that one commit takes."""
 
 
-class _Spent(NamedTuple):
+class Spent(NamedTuple):
+    """Seconds."""
+
     wall: float
     cpu: float
+
+    @classmethod
+    def now(cls) -> "Spent":
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, before: "Spent") -> "Spent":
+        return Spent(self.wall - before.wall, self.cpu - before.cpu)
 
 
 def costs(site: sites.Site, store: Store, database: EventDatabase, tower: Tower, rounds: int) -> dict[str, Any]:
@@ -31,33 +40,25 @@ def costs(site: sites.Site, store: Store, database: EventDatabase, tower: Tower,
     found: dict[str, Any] = {}
     for together in TOGETHER:
         log, history = [], []
+        readers = site.readers[: min(together, len(site.readers))]
         for number in range(rounds + 1):
-            readers = site.readers[: min(together, len(site.readers))]
             calls = [[_click(site, reader, f"{together}-{number}", number)] for reader in readers]
-            before = _now()
+            before = Spent.now()
             database.append_feedback_calls(calls, time.time_ns() // 1_000)
-            between = _now()
+            between = Spent.now()
             for reader in readers:
                 if not histories.catch_up(reader):
                     raise RuntimeError(f"the history of {reader} is pending, expected it in the store")
+            after = Spent.now()
             if number:  # the first round warms up
-                log.append(_each(before, between, len(readers)))
-                history.append(_each(between, _now(), len(readers)))
+                log.append(between.since(before))
+                history.append(after.since(between))
         found[str(together)] = {
-            f"{part}_{kind}_microseconds": middle([getattr(spent, kind) for spent in taken])
+            f"{part}_{kind}_microseconds": middle([1e6 * getattr(spent, kind) / len(readers) for spent in taken])
             for part, taken in (("log", log), ("history", history))
-            for kind in _Spent._fields
+            for kind in Spent._fields
         }
     return found
-
-
-def _now() -> _Spent:
-    return _Spent(time.perf_counter(), time.process_time())
-
-
-def _each(before: _Spent, after: _Spent, events: int) -> _Spent:
-    """Microseconds an event."""
-    return _Spent(*(1e6 * (late - early) / events for early, late in zip(before, after, strict=True)))
 
 
 def _decision(site: sites.Site, reader: str) -> dict[str, Any]:

@@ -225,10 +225,17 @@ def database(site: Site) -> Iterator[EventDatabase]:
     opened.close()
 
 
+@contextmanager
+def own_backends(site: Site, folder: Path, reader_key: bytes | None = None) -> Iterator[Backends]:
+    """In ``folder``, a copy of the site's store before anything happened, and an empty event log."""
+    shutil.copytree(site.untouched_store, folder / "store")
+    database = EventDatabase(f"sqlite:///{folder / 'events.db'}")
+    yield Backends(open_store(folder / "store"), database, reader_key, clock)
+    database.close()
+
+
 @pytest.fixture
 def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
-    """A copy of the site's store before anything happened, and an empty event log."""
-    shutil.copytree(site.untouched_store, tmp_path / "store")
-    database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
-    yield Backends(open_store(tmp_path / "store"), database, None, clock)
-    database.close()
+    """A store and an event log of this test alone."""
+    with own_backends(site, tmp_path) as made:
+        yield made

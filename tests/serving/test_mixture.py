@@ -18,13 +18,11 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from prometheus_client import REGISTRY as METRICS
 from typer.testing import CliRunner
 
-from feature_repo.store import open_store
 from newsrec import artifact, mixture, releases
 from newsrec.artifact import Artifact
 from newsrec.assignment import pseudonym
 from newsrec.catalogue import Catalogue
 from newsrec.cli import app
-from newsrec.event_log import EventDatabase
 from newsrec.features import DAY
 from newsrec.mixture import Mixture
 from newsrec.registry import REGISTRY
@@ -35,7 +33,7 @@ from serving.recommend import ServingConfig
 from serving.server import NotReady
 from serving.slate_log import SlateLog
 from tests.serving import small_log
-from tests.serving.conftest import Site, clock, serving, start
+from tests.serving.conftest import Site, clock, own_backends, serving, start
 from tests.serving.test_predictor import V1, V2, tensor
 from tests.serving.test_start import PORTS, one_line, relabelled, run
 
@@ -73,10 +71,8 @@ def loaded(mix: Path) -> Mixture:
 @pytest.fixture
 def backends(site: Site, tmp_path: Path) -> Iterator[Backends]:
     """A store and an event log of this test alone, reader ids hashed."""
-    shutil.copytree(site.untouched_store, tmp_path / "store")
-    database = EventDatabase(f"sqlite:///{tmp_path / 'events.db'}")
-    yield Backends(open_store(tmp_path / "store"), database, KEY, clock)
-    database.close()
+    with own_backends(site, tmp_path, KEY) as made:
+        yield made
 
 
 def predictor(released: Artifact | Mixture, backends: Backends) -> Predictor:
