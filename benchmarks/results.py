@@ -101,7 +101,7 @@ def versions() -> dict[str, str]:
 
 def write(results: Results, path: Path) -> None:
     """Write ``results`` as JSON to the file ``path``, whole or not at all; what is no number becomes null."""
-    write_whole(path, json.dumps(_plain(results), indent=1, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(plain(results), indent=1, allow_nan=False) + "\n")
 
 
 def tables(results: Results) -> Group:
@@ -140,18 +140,18 @@ def _interval(bar: Bar) -> str:
     return f"[{-math.inf if low is None else low:.3g}, {math.inf if high is None else high:.3g}]"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """``value`` as JSON knows it."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _plain(value._asdict())
+        return plain(value._asdict())
     if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

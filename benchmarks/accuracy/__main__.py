@@ -15,8 +15,8 @@ import typer
 
 from benchmarks import running
 from benchmarks.accuracy import collaborative, scale, sequences
-from benchmarks.accuracy.kept import Kept, TimeOver
 from benchmarks.accuracy.table import to_markdown
+from benchmarks.kept import Kept, TimeOver
 from benchmarks.results import FOLDER, ROOT, machine
 
 PARTS: dict[str, Any] = {"collaborative": collaborative, "sequences": sequences, "scale": scale}

@@ -28,7 +28,7 @@ from benchmarks.accuracy.interactions import (
     ml_100k,
     slates,
 )
-from benchmarks.accuracy.kept import Kept
+from benchmarks.kept import Kept
 from benchmarks.results import Bar, Part, mean
 from newsrec.baselines import als, bpr, ease, lightgcn
 from newsrec.encoders.co_reading import gram

@@ -19,7 +19,7 @@ import torch
 from scipy.sparse import csr_array
 
 from benchmarks.accuracy import peers
-from benchmarks.accuracy.kept import Kept
+from benchmarks.kept import Kept
 from benchmarks.results import Bar, Part
 from newsrec.baselines import als, ease
 from newsrec.encoders.co_reading import gram

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 
 from benchmarks.accuracy import peers
 from benchmarks.accuracy.interactions import Interactions, candidates, full_ranking, ml_100k, slates, state
-from benchmarks.accuracy.kept import Kept
+from benchmarks.kept import Kept
 from benchmarks.results import Bar, Part, mean
 from newsrec.baselines.sasrec import Config, SasRecLearner, SasRecPolicy
 from newsrec.features import HISTORY_LENGTH

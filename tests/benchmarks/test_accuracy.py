@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from benchmarks.accuracy import collaborative, interactions, peers, scale, sequences
 from benchmarks.accuracy.interactions import Interactions, full_ranking, held_out, lists, slates
-from benchmarks.accuracy.kept import Kept, TimeOver
+from benchmarks.kept import Kept, TimeOver
 from newsrec.baselines import als
 from newsrec.baselines.ease import Config, EaseLearner, EasePolicy
 from newsrec.encoders.co_reading import gram

@@ -61,8 +61,15 @@ def test_the_value_is_the_median_of_rounds_and_the_interval_their_ends() -> None
     assert spread(three, 8, lambda round_: round_["newsrec"].outcome.rate) == pytest.approx((2079.0, 1155.0, 2310.0))
 
 
-@pytest.mark.parametrize("peer", ["published", "tuned", "smart", "limit"])
-@pytest.mark.parametrize(("factor", "counts"), [(0.79, False), (0.81, True), (1.19, True), (1.21, False)])
+@pytest.mark.parametrize(
+    ("peer", "factor", "counts"),
+    [
+        *((peer, *of) for peer in ("published", "tuned", "smart") for of in ((0.79, False), (1.21, False))),
+        *((peer, factor, True) for peer in ("published", "tuned", "smart", "limit") for factor in (0.81, 1.19)),
+        ("limit", 0.79, False),
+        ("limit", 2.0, True),
+    ],
+)
 def test_a_peer_that_is_not_what_it_was_beside_the_no_op_voids_the_run(peer: str, factor: float, counts: bool) -> None:
     other = rounds(**{peer: TABLE[peer].rate * factor})
     if counts:
