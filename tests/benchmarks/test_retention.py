@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.results import Bar, Part
+from benchmarks.results import FOLDER, ROOT, Bar, Part, to_markdown
 from benchmarks.retention import (
     distillation,
     elasticity,
@@ -345,3 +345,8 @@ def test_all_parts_are_priced_before_anything_is_done(tmp_path: Path) -> None:
     assert set(parts.seeds(QUICK)) == set(parts.protocol(QUICK)) - {"elsewhere"}
     for one in asked.values():
         assert {job.sort for job in one.jobs} <= {job.sort for job in one.short}
+
+
+def test_the_page_of_results_shows_those_of_the_brief_run() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert to_markdown(FOLDER / "retention_brief.json") in page
