@@ -49,6 +49,10 @@ class Kept:
         self.cpu_seconds += done["cpu_seconds"]
         return done["found"]
 
+    def made_by(self) -> str:
+        """``commits`` in a line."""
+        return " ".join(sorted(self.commits))
+
 
 def _cpu_seconds() -> float:
     """Of this process and of those that it has ended."""

@@ -42,7 +42,7 @@ def main(
     except TimeOver as over:
         print(f"the time is over before {over}; nothing is lost: the same command goes on from here")
         return
-    begun |= {"hours_of_a_core": round(kept.cpu_seconds / 3600, 2), "commits": " ".join(sorted(kept.commits))}
+    begun |= {"hours_of_a_core": round(kept.cpu_seconds / 3600, 2), "commits": kept.made_by()}
     results = running.gathered("accuracy", parts, sizes, begun, found)
     whole = not (quick or only or seeds)
     running.publish("accuracy", results, whole, out)

@@ -1,10 +1,11 @@
 """``python -m benchmarks.serving``: our predictor beside stock KServe and Feast, and beside what the machine can do.
 
 The full run takes about an hour and wants two cores for itself, one for all servers and one for the load generator.
-Each part that is done stands below ``--folder``, and the same command goes on from there; ``--quick`` takes about a
-minute, on so little that its figures mean nothing. Only full runs write ``benchmarks/results``. A run in which a
-request failed, designs gave other scores, or a peer is not as fast beside KServe's no-op as it was when the bars were
-set, is void: it says so, writes nothing more and ends with 3, with the table as far as there is one.
+Each part that is done stands below ``--folder`` and is not measured again: the same command goes on from there, and a
+new measurement, of other code too, wants a new folder. ``--quick`` takes about a minute, on so little that its figures
+mean nothing, and keeps none unless told where. Only full runs write ``benchmarks/results``. A run in which a request
+failed, designs gave other scores, or a peer is not as fast beside KServe's no-op as it was when the bars were set, is
+void: it says so, writes nothing more and ends with 3, with the table as far as there is one.
 """
 
 from functools import partial
@@ -71,7 +72,7 @@ def main(
             console.print(f"[red]void[/red]: {void}", highlight=False)
             print(tables(void.designs))
             raise typer.Exit(3) from None
-    begun["commits"] = " ".join(sorted(kept.commits))
+    begun["commits"] = kept.made_by()
     results = running.gathered("serving", parts, sizes, begun, found)
     results = results._replace(versions=results.versions | {name: metadata.version(name) for name in STOCK})
     running.publish("serving", results, not quick and not only, out)

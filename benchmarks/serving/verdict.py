@@ -1,5 +1,6 @@
 """What rounds say: medians with their spread, the bars, and whether the run counts at all."""
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -83,11 +84,8 @@ def refuse_other_peers(found: Mapping[str, Mapping[str, Any]], designs: dict[str
 
     So does a limit that is slower than that.
     """
-    far = {
-        name: of
-        for name, of in found.items()
-        if not abs(of["of_table"] - 1.0) <= WITHIN and not (name == LIMIT and of["of_table"] > 1.0)
-    }
+    most = dict.fromkeys(found, 1.0 + WITHIN) | {LIMIT: math.inf}
+    far = {name: of for name, of in found.items() if not 1.0 - WITHIN <= of["of_table"] <= most[name]}  # NaN, too
     if far:
         raise Void(f"peers are not what they were beside the no-op: {told(far)}", designs)
 

@@ -50,6 +50,26 @@ def test_a_void_run_says_why_and_writes_nothing(python: Path, tmp_path: Path) ->
     assert not out.exists()
 
 
+def test_a_part_that_is_done_is_not_measured_again(python: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    folder = ["--quick", "--only", "client", "--folder", str(tmp_path / "kept"), "--out"]
+    code = (
+        "from benchmarks.results import Bar, Part; from benchmarks.serving import __main__ as run, client\n"
+        "client.measure = lambda size: {}\n"
+        "run.typer.run(run.main)"
+    )
+    found = "Part({'client': {'seen': (1, 2)}}, [Bar('a', 0.5, (None, 1.0), '1 or more', False)])"
+    for once, out in ((found, first), ("1 / 0", second)):
+        command = [python, "-c", code.format(once), *folder, str(out)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    before, after = (json.loads(path.read_text()) for path in (first, second))
+    assert before["bars"] == [{"name": "a", "value": 0.5, "interval": [None, 1.0], "bar": "1 or more", "met": False}]
+    assert before["figures"] == {"client": {"seen": [1, 2]}}
+    assert [after[what] for what in ("bars", "figures")] == [before[what] for what in ("bars", "figures")]
+    assert after["machine"]["commits"] == before["machine"]["commits"] != ""
+
+
 def test_servers_are_pinned_counted_and_gone_at_the_end(tmp_path: Path) -> None:
     port, core = free_port(), processes.cores()[1]
     with running([constant(port)], tmp_path) as servers, Generator(core) as generator:
