@@ -30,6 +30,7 @@ from newsrec.gate_command import gate
 from newsrec.report.command import report
 from newsrec.simulator import parameter_table
 from newsrec.simulator.config import SimulationConfig
+from newsrec.tuning.command import tune
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data = typer.Typer(no_args_is_help=True, help="Turn a public or foreign log into an event log.")
@@ -37,6 +38,7 @@ app.add_typer(data, name="data")
 simulation = typer.Typer(invoke_without_command=True)
 app.add_typer(simulation, name="simulate")
 app.add_typer(titles, name="titles")
+app.command("tune")(tune)
 app.command("compare")(comparison.compare)
 app.command("explain")(explain)
 app.command("gate")(gate)

@@ -101,6 +101,8 @@ class RunConfig:
 
 Progress = Callable[[str], None]
 """Called with a line before the first epoch and after each."""
+Watch = Callable[[float], None]
+"""Called with the best validation nDCG so far after each epoch; what it raises ends the training."""
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -109,7 +111,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> Artifact:
+def train(decisions: Decisions, run: RunConfig, progress: Progress = print, watch: Watch | None = None) -> Artifact:
     """The artefact of ``run``'s policy, trained on the earliest of ``decisions``.
 
     Raises InvalidConfig for a log that is too small to train and stop on, for a loss that is no number, and for a
@@ -145,6 +147,8 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print) -> A
             best, best_weights, waited = value, copy.deepcopy(policy.state_dict()), 0
         else:
             waited += 1
+        if watch:
+            watch(best)
         if waited == run.training.patience:
             break
     policy.load_state_dict(best_weights)

@@ -19,7 +19,7 @@ LAYERS = {
     "3": "baselines rl",
     "4": "registry artifact mixture warm_start releases release_storage deployment",
     "4'": "simulator evaluation monitoring",
-    "5": "training search_space tuning ingestion run_start examples judging gating supervision doctor calibration "
+    "5": "training search_space ingestion run_start examples judging gating supervision doctor tuning calibration "
     "compare explaining explain_command gate_command report cli",
 }
 """The library from the bottom up; in a layer a part may import those to the left of it. A package is one part."""

@@ -25,8 +25,9 @@ from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.lives import Lives, live, live_under
 from newsrec.simulator.rollout import RANDOM, Actor, simulate
 from newsrec.slate import SlateConfig
-from newsrec.training import RunConfig, train
-from newsrec.tuning import active_days, reader, tune
+from newsrec.training import RunConfig, Watch, train
+from newsrec.tuning.figures import active_days, reader
+from newsrec.tuning.search import tune
 
 ARTEFACT, LIVES, TUNED, TRIALS = "artefact", "lives.npz", "tuned.json", "trials.jsonl"
 Clock = Callable[[], float]
@@ -99,7 +100,7 @@ def _tune(job: Job, needs: list[Path], partial: Path, clock: Clock) -> Spent:
     first, *others = (config.from_mapping(SlateConfig, slate) for slate in job.what["slates"])
     read, kept, times = reader(needs[0]), list[tuple[float, Artifact]](), [clock()]
 
-    def value(tried: RunConfig) -> float:
+    def value(tried: RunConfig, watch: Watch) -> float:
         made = train(read(tried), tried, lambda line: None)
         days = float(active_days(made, world, first).mean())
         if not kept or days > kept[0][0]:

@@ -1,26 +1,17 @@
-"""Tuning finds better values, goes on where it was stopped, and looks at nobody who judges it."""
+"""Tuning finds better values, gives up what is behind, and goes on where it was stopped."""
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from newsrec import config, dataset, events
 from newsrec.config import InvalidConfig
 from newsrec.search_space import Space, space_from_mapping
-from newsrec.simulator.config import SimulationConfig
-from newsrec.simulator.lives import live_under
-from newsrec.simulator.readers import PopulationConfig
-from newsrec.simulator.rollout import Actor, simulate
-from newsrec.slate import SlateConfig
-from newsrec.snapshots import article_moments, article_snapshots, decision_moments, point_in_time, reader_snapshots
-from newsrec.training import RunConfig, TrainingConfig, train
-from newsrec.tuning import RANDOM_TRIALS, Tuned, simulated_active_days, table, tune, validation_ranking
+from newsrec.training import RunConfig, Watch
+from newsrec.tuning.search import RANDOM_TRIALS, WHOLE_EPOCHS, Tuned, Value, table, tune
 
 RUN = RunConfig("cql", seed=3)
 SPACE: Space = space_from_mapping(
@@ -34,13 +25,17 @@ SPACE: Space = space_from_mapping(
 )
 
 
-def peak(run: RunConfig) -> float:
+def unwatched(score: float) -> None:
+    """Gives nothing up."""
+
+
+def peak(run: RunConfig, watch: Watch = unwatched) -> float:
     """Best, 0, at a learning rate of 3e-3, an alpha of 2 and 8 epochs of two steps; the defaults have -3.2."""
     rate, alpha = math.log10(run.model["learning_rate"] / 3e-3), run.model["alpha"] - 2.0
     return -4.0 * rate**2 - 0.25 * alpha**2 - ((run.training.epochs - 8) / 12) ** 2 - 0.5 * (run.steps != 2)
 
 
-def search(trials: int = 8, seed: int = 0, value: Callable[[RunConfig], float] = peak, **more: object) -> Tuned:
+def search(trials: int = 8, seed: int = 0, value: Value = peak, **more: object) -> Tuned:
     return tune(RUN, SPACE, trials, seed, value, progress=lambda _: None, **more)  # type: ignore[arg-type]
 
 
@@ -65,7 +60,7 @@ def test_the_first_trial_is_the_run_as_it_is_and_the_best_is_kept_with_all_else(
     first, *_ = search().trials
     assert first.values == {"model.learning_rate": 1e-3, "model.alpha": 0.25, "training.epochs": 20, "steps": 1}
     assert tune(
-        RUN, SPACE, 8, 0, lambda run: float(run.training.epochs == 20), progress=lambda _: None
+        RUN, SPACE, 8, 0, lambda run, watch: float(run.training.epochs == 20), progress=lambda _: None
     ).best == replace(RUN, model={"learning_rate": 1e-3, "alpha": 0.25})
     found = search()
     best = max(found.trials, key=lambda trial: trial.value)
@@ -85,7 +80,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path)
     whole = search(record=tmp_path / "whole.jsonl")
     calls: list[RunConfig] = []
 
-    def stopped_in_the_fourth(run: RunConfig) -> float:
+    def stopped_in_the_fourth(run: RunConfig, watch: Watch) -> float:
         calls.append(run)
         if len(calls) == 4:
             raise KeyboardInterrupt
@@ -101,7 +96,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path)
 
 
 def test_a_finished_search_can_be_read_again_and_made_longer(tmp_path: Path) -> None:
-    def refused(run: RunConfig) -> float:
+    def refused(run: RunConfig, watch: Watch) -> float:
         raise AssertionError("nothing is left to try")
 
     record = tmp_path / "record.jsonl"
@@ -132,7 +127,7 @@ def test_a_record_of_another_search_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_fails_counts_as_the_worst_and_says_why(tmp_path: Path) -> None:
-    def diverging(run: RunConfig) -> float:
+    def diverging(run: RunConfig, watch: Watch) -> float:
         if run.model["learning_rate"] > 2e-3:
             raise InvalidConfig("cql: found loss nan in epoch 1; lower model.learning_rate")
         return math.nan if run.model["alpha"] > 3.0 else peak(run)
@@ -157,13 +152,13 @@ def test_a_trial_that_fails_counts_as_the_worst_and_says_why(tmp_path: Path) -> 
 def test_values_that_do_not_go_together_are_a_failed_trial() -> None:
     run = RunConfig("cql", {"network": {"width": 64, "heads": 2}})
     space = space_from_mapping({"model.network": {"width": {"choices": [64, 66]}, "heads": {"choices": [2, 4]}}}, run)
-    found = tune(run, space, 10, 0, lambda made: made.model["network"]["width"], progress=lambda _: None)
+    found = tune(run, space, 10, 0, lambda made, watch: made.model["network"]["width"], progress=lambda _: None)
     assert any("expected a multiple of the 4 heads" in trial.failure for trial in found.trials)
     assert found.best.model["network"] == {"width": 66, "heads": 2}
 
 
 def test_where_everything_fails_there_is_no_best() -> None:
-    def failing(run: RunConfig) -> float:
+    def failing(run: RunConfig, watch: Watch) -> float:
         raise InvalidConfig("the log is too small")
 
     with pytest.raises(InvalidConfig, match="cql: all 3 trials failed, the first one because the log is too small"):
@@ -174,7 +169,7 @@ def test_where_everything_fails_there_is_no_best() -> None:
 
 def test_a_mistake_in_the_figure_is_no_failed_trial() -> None:
     with pytest.raises(ZeroDivisionError):
-        search(value=lambda run: 1 / 0)
+        search(value=lambda run, watch: 1 / 0)
 
 
 def test_the_table_has_the_best_trial_on_top() -> None:
@@ -187,52 +182,58 @@ def test_the_table_has_the_best_trial_on_top() -> None:
     assert f"{max(trial.value for trial in found.trials):.4g}" in rows[0]
 
 
-SMALL = RunConfig("popularity", training=TrainingConfig(epochs=2, batch_size=64))
-STEADY = PopulationConfig(visits_per_day=2.0)
-LOG = SimulationConfig(readers=30, days=5, articles_per_day=10, candidates=30, seed=10, population=STEADY)
-WORLD = replace(LOG, readers=8, days=2)
+def curve(run: RunConfig, watch: Watch) -> float:
+    """Ten epochs on the way to what ``peak`` says of the run; only those of learning rates above .004 fall behind."""
+    last = peak(run)
+    for epoch in range(1, 11):
+        watch(last - 100.0 / epoch * (run.model["learning_rate"] > 4e-3))
+    return last
 
 
-@pytest.fixture(scope="module")
-def training_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, log = tmp_path_factory.mktemp("tuning"), simulate(LOG)
-    events.write(log, folder / "log")
-    pq.write_table(point_in_time(decision_moments(log), reader_snapshots(log), "user_id"), folder / "readers.parquet")
-    articles = point_in_time(article_moments(log), article_snapshots(log), "article_id")
-    pq.write_table(articles, folder / "articles.parquet")
-    return folder
+def test_a_training_that_is_behind_the_others_is_given_up(tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    found = search(24, value=curve, record=record)
+    given_up = [number for number, trial in enumerate(found.trials) if trial.given_up]
+    assert given_up, "some are"
+    assert min(given_up) >= RANDOM_TRIALS
+    for trial in found.trials:
+        assert len(trial.epochs) == 10 or (trial.given_up and WHOLE_EPOCHS <= len(trial.epochs) < 10)
+    assert len(found.trials) == 24, "and counts"
+    assert found.best_trial.value == max(trial.value for trial in found.trials if not trial.given_up)
+    assert search(24, value=curve) == found
+
+    def refused(run: RunConfig, watch: Watch) -> float:
+        raise AssertionError("nothing is left to try")
+
+    assert search(24, value=refused, record=record) == found, "what the watch saw is told again, too"
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(table(found))
+    assert capture.get().count("given up") == len(given_up)
 
 
-def test_the_ranking_of_validation_decisions_is_that_of_the_training_run(training_set: Path) -> None:
-    value = validation_ranking(training_set, lambda _: None)
-    decisions = dataset.read(training_set)
-    assert value(SMALL) == train(decisions, SMALL, lambda _: None).provenance["validation_ndcg"]
-    no_clock = replace(SMALL, use_time=False)
-    assert value(no_clock) != value(SMALL), "features are read again"
+def test_what_was_given_up_is_never_the_best() -> None:
+    def misleading(run: RunConfig, watch: Watch) -> float:
+        """Those whose first epochs are the worst would end as the best."""
+        rate = run.model["learning_rate"]
+        for epoch in range(1, 11):
+            watch(-rate * 1000 + epoch)
+        return rate
+
+    found = search(16, value=misleading)
+    assert any(trial.given_up for trial in found.trials)
+    assert not found.best_trial.given_up
+    assert found.best.model["learning_rate"] == found.best_trial.values["model.learning_rate"]
 
 
-def test_active_days_are_those_of_all_readers_of_all_worlds(training_set: Path) -> None:
-    worlds = [replace(WORLD, seed=seed) for seed in (20, 21)]
-    value = simulated_active_days(training_set, worlds, {10, 11}, SlateConfig("epsilon"), lambda _: None)
-    made = train(dataset.read(training_set), SMALL, lambda _: None)
-    actor = Actor(made.policy, SlateConfig("epsilon"), made.name, made.catalogue)  # type: ignore[arg-type]
-    total = sum(live_under(world, actor).active_days.sum() for world in worlds)
-    assert value(SMALL) == pytest.approx(total / 16)
+def test_numbers_that_are_tried_are_short() -> None:
+    for trial in search(12).trials[1:]:
+        for key in ("model.learning_rate", "model.alpha"):
+            assert trial.values[key] == float(f"{trial.values[key]:.3g}")
 
 
-def test_readers_of_the_log_and_of_the_judgement_are_not_tuned_on(training_set: Path) -> None:
-    worlds = [replace(WORLD, seed=seed) for seed in (20, 11)]
-    with pytest.raises(InvalidConfig, match=r"have the seeds \[11\], which the log or the judgement has"):
-        simulated_active_days(training_set, worlds, {10, 11})
-    with pytest.raises(InvalidConfig, match="found no worlds"):
-        simulated_active_days(training_set, [], {10, 11})
-
-
-def test_the_whole_of_it_on_a_small_newsroom(training_set: Path, tmp_path: Path) -> None:
-    space = space_from_mapping({"model.learning_rate": {"low": 1e-3, "high": 0.3, "log": True}}, SMALL)
-    value = simulated_active_days(training_set, [replace(WORLD, seed=20)], {10}, progress=lambda _: None)
-    found = tune(SMALL, space, 3, 0, value, tmp_path / "record.jsonl", lambda _: None)
-    assert not any(trial.failure for trial in found.trials)
-    assert config.to_mapping(found.best)["model"]["learning_rate"] in [
-        trial.values["model.learning_rate"] for trial in found.trials
-    ]
+def test_a_record_of_another_judgement_is_refused(tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    search(2, record=record, judged_by="log a")
+    with pytest.raises(InvalidConfig, match="is the record of another search"):
+        search(2, record=record, judged_by="log b")

@@ -1,0 +1,1 @@
+"""Hyperparameters: as many trials for each policy, by the ranking or by active days."""
