@@ -30,6 +30,7 @@ from benchmarks.serving import (
     memory,
     soak,
     truth,
+    whole,
 )
 from benchmarks.serving.table import tables
 from benchmarks.serving.void import Void
@@ -41,6 +42,7 @@ PARTS: dict[str, Any] = {
     "designs": designs,
     "feedback": feedback,
     "truth": truth,
+    "whole": whole,
     "catalogue": catalogue,
     "inference": inference,
     "materialisation": materialisation,

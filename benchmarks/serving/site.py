@@ -1,6 +1,6 @@
 """The site that every design serves: 64 readers of 50 reads, 100 articles of today, one artefact, one event log.
 
-Readers have read articles of last week alone, so that all 100 live ones are candidates for everybody, whether a request
+Readers have read articles of last week alone, so that all live ones are candidates for everybody, whether a request
 names them or not. Features follow from an event log as they always do: Feast's offline store, then a materialisation.
 """
 
@@ -84,10 +84,11 @@ def named_redis(address: str) -> Iterator[None]:
             os.environ[REDIS_VARIABLE] = before
 
 
-def make(folder: Path, now: int, redis_port: int | None = None) -> Site:
-    """The site in ``folder``, as it is at ``now`` (microseconds); its online store is filled."""
+def make(folder: Path, now: int, redis_port: int | None = None, articles: int = LIVE) -> Site:
+    """The site in ``folder`` with ``articles`` live ones, as it is at ``now`` (microseconds); its store is filled."""
     generator = np.random.default_rng(SEED)
-    readers, live, old = ([f"{kind}{row:03}" for row in range(n)] for kind, n in _KINDS.items())
+    kinds = {"reader": READERS, "a": articles, "old": OLD}
+    readers, live, old = ([f"{kind}{row:03}" for row in range(n)] for kind, n in kinds.items())
     site = Site(folder, redis_port, readers, live)
     database = EventDatabase(site.event_log)
     database.upsert_articles(_articles(live, old, now, generator), now - 400 * HOUR)
@@ -101,9 +102,6 @@ def make(folder: Path, now: int, redis_port: int | None = None) -> Site:
         store.write_offline(log)
         store.materialize(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now))
     return site
-
-
-_KINDS = {"reader": READERS, "a": LIVE, "old": OLD}
 
 
 def _articles(live: list[str], old: list[str], now: int, generator: np.random.Generator) -> list[dict[str, Any]]:

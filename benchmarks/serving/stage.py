@@ -137,20 +137,25 @@ def counted(port: int, name: str) -> float:
 
 @contextmanager
 def staged(
-    folder: Path, backend: Backend, now: int, names: Sequence[str] = tuple(DESIGNS), options: Sequence[str] = ()
+    folder: Path,
+    backend: Backend,
+    now: int,
+    names: Sequence[str] = tuple(DESIGNS),
+    options: Sequence[str] = (),
+    articles: int = sites.LIVE,
 ) -> Iterator[Stage]:
-    """The designs of ``names`` on a new site in ``folder``, from when all are warm until they end.
+    """The designs of ``names`` on a new site in ``folder`` with so many live ``articles``, warm, until they end.
 
     Our predictor has ``options`` of its command line more.
     """
     folder.mkdir(parents=True)
     port = free_port() if backend == "redis" else None
     with running([redis(folder, port)] if port else [], folder) as stores:
-        site = sites.make(folder, now, port)
+        site = sites.make(folder, now, port, articles)
         (folder / "candidates.json").write_text(json.dumps(site.candidates))
         peers = repository.create(folder / "peers", f"{port}/{PEERS_DATABASE}" if port else None)
-        articles = _articles(site)
-        smart.save(articles[0], folder / "articles.npz")
+        arrays, by_id = _articles(site)
+        smart.save(arrays, folder / "articles.npz")
         _vectors(site)
         designs = {name: DESIGNS[name] for name in names}
         with running(_commands(site, designs, options), folder) as servers:
@@ -162,9 +167,9 @@ def staged(
             if OURS.name in designs and None in vectors:
                 raise Void(f"{vectors.count(None)} of {len(vectors)} readers have no vector beside their row")
             readers = dict(zip(site.readers, rows, strict=True))
-            for row in (*readers.values(), *articles[1].values()):
+            for row in (*readers.values(), *by_id.values()):
                 del row["event_timestamp"]
-            repository.write(peers, readers, articles[1])
+            repository.write(peers, readers, by_id)
             for name in designs:
                 for reader in site.readers[:8]:
                     stage.ask(name, body(reader))

@@ -1,21 +1,25 @@
 """Parts of the benchmark of serving: draws against propensities, the log against answers, a soak against its start."""
 
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.serving import soak
+from benchmarks.serving import soak, whole
 from benchmarks.serving.load import Outcome
+from benchmarks.serving.materialising import peak_mib
 from benchmarks.serving.soak import Segment
 from benchmarks.serving.truth import chi_square, frequencies, probabilities, refuse_other_log
 from benchmarks.serving.void import Void
 from newsrec import events
 from newsrec.encoders.text import embed_articles
 from newsrec.events import EventLog
+from tests.conftest import ROOT
 
 WEIGHTS = {"a": 0.5, "b": 0.3, "c": 0.19, "d": 0.01}
 
@@ -102,3 +106,29 @@ def test_a_soak_is_held_against_its_start() -> None:
     assert met([*steady[:9], segment(mib=520.0)]) == [True, True, True]
     assert met([*steady[:5], *(segment(p99=3.1) for _ in range(5))]) == [True, True, False]
     assert met([*steady[:9], segment(p99=30.0)]) == [True, True, True], "one bad minute is no trend"
+
+
+# The whole catalogue.
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(600.0, True), (400.0, False)])
+def test_the_whole_catalogue_has_half_of_the_requests(rate: float, expected: bool) -> None:
+    def taken(requests: float, cpu_seconds: float) -> whole.Taken:
+        return whole.Taken(Outcome(round(10 * requests), 10.0, {}, 1.0, 2.0, 3.0, 1.0), cpu_seconds)
+
+    rounds = [{100: taken(base, 8.0), 10_000: taken(rate, 9.0)} for base in (1_000.0, 900.0, 1_100.0)]
+    part = whole.judged(rounds, whole.FULL)
+    (bar,) = part.bars
+    assert bar.value == pytest.approx(rate / 1_000.0)
+    assert bar.interval == pytest.approx((rate / 1_100.0, rate / 900.0))
+    assert bar.met is expected
+    assert part.figures["whole"]["10,000"]["cpu_microseconds"].value == pytest.approx(9e6 / (10 * rate))
+
+
+def test_the_peak_of_a_process_is_not_that_of_who_started_it(python: Path) -> None:
+    code = "from benchmarks.serving.materialising import peak_mib; print(peak_mib())"
+    before = float(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+    held = np.ones(2**30 // 8)
+    after = float(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+    assert peak_mib() > held.nbytes / 2**20
+    assert after < before + 100
