@@ -44,7 +44,10 @@ class Size:
 
 FULL = Size()
 BRIEF = Size(
-    contenders=("transformer", "dwell", "dqn", "policy_gradient", "iql"),
+    contenders=(
+        *("transformer", "dwell", "ease", "als", "bpr", "lightgcn", "sasrec", "nrms", "pp_rec"),
+        *("dqn", "policy_gradient", "iql"),
+    ),
     trials=0,
     screening_seeds=(1,),
     fresh_seeds=(11, 12, 13, 14, 15),
