@@ -20,7 +20,8 @@ ONLINE = {"redis": "Redis", "sqlite": "SQLite"}
 def designs_to_markdown(path: Path) -> str:
     """``tables`` of the results at ``path``, and what it took; prose is held to it."""
     read = json.loads(path.read_text(encoding="utf-8"))
-    run = f"`{read['command']}` at {read['versions']['commit']}, {read['machine']['processor']}, "
+    commits = " and ".join(read["machine"].get("commits", read["versions"]["commit"]).split())
+    run = f"`{read['command']}` at {commits}, {read['machine']['processor']}, "
     run += f"{read['machine']['cores']} cores, load {read['machine']['load_before']}."
     return f"{tables(read['figures']['designs'])}\n{run}\n"
 
