@@ -7,7 +7,7 @@ decisions) and what it starts from cannot be searched. The value that the run ha
 
 import dataclasses
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,10 +115,10 @@ def with_values(run: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     return config.from_mapping(RunConfig, tables)
 
 
-def values_of(run: RunConfig, space: Space) -> dict[str, Any]:
-    """The value that ``run`` has for each key of ``space``."""
+def values_of(run: RunConfig, keys: Iterable[str]) -> dict[str, Any]:
+    """The value that ``run`` has for each of ``keys``, such as those of a space."""
     known = _known(run)
-    return {key: known[key][1] for key in space}
+    return {key: known[key][1] for key in keys}
 
 
 def _known(run: RunConfig) -> dict[str, tuple[Any, Any]]:

@@ -44,8 +44,8 @@ def protocol(size: Size) -> str:
         f"{size.tuning_readers:,} readers in {size.tuning_days} days, who judge nobody later; its best trial played "
         "with three temperatures. Then trained"
         if size.trials
-        else f"Nobody tuned: {', '.join(untuned(size))} as in the file, where published recommenders have the values that "
-        "newsrec tune found. Trained"
+        else f"Nobody tuned: {', '.join(untuned(size))} as in the file, where published recommenders have the values "
+        "that newsrec tune found. Trained"
     )
     return (
         f"{tuned} on logs of {size.log_readers:,} readers and {size.log_days} days of "

@@ -54,7 +54,7 @@ def tune(
     run = config.load(RunConfig, run_file)
     within = read_space(space or run_file.parent / "spaces" / f"{run.policy}.toml", run)
     _refuse_ranking(run, world, set_)
-    value, judged_by = _value(reader_of(diagnosis.read(log, timezone)), seeds, world, set_ or ())
+    value, judged_by = _value(run, reader_of(diagnosis.read(log, timezone)), seeds, world, set_ or ())
     with _progress(run.policy, trials) as tell:
         found = search.tune(run, within, trials, search_seed, value, record, tell, f"{judged_by}, {seeds} seeds, {log}")
     console = Console()
@@ -80,10 +80,14 @@ def _refuse_ranking(run: "RunConfig", world: Path | None, set_: Sequence[str] | 
 
 
 def to_toml(text: str, tuned: "Tuned", judged_by: str) -> str:
-    """A run's file with the best values in it, its comments kept, and below them what was found."""
+    """A run's file with the best values in it where they are no defaults, its comments kept, and what was found."""
     import tomlkit
 
+    from newsrec.search_space import values_of
+    from newsrec.training import RunConfig
+
     best, trials = tuned.best_trial, tuned.trials
+    defaults = values_of(RunConfig(tuned.best.policy), best.values)
     document: Any = tomlkit.parse(text)
     for key, value in best.values.items():
         *parents, last = key.split(".")
@@ -91,6 +95,10 @@ def to_toml(text: str, tuned: "Tuned", judged_by: str) -> str:
         for parent in parents:
             table = table.setdefault(parent, tomlkit.table())
         table[last] = value
+        if value == defaults[key]:
+            del table[last]
+    for name in [name for name, table in document.items() if table == {}]:
+        del document[name]
     lines = [line for line in tomlkit.dumps(document).splitlines() if not line.startswith(TUNED)]
     after = next((row for row, line in enumerate(lines) if not line.startswith("#")), len(lines))
     was = "" if trials[0].failure else f", {trials[0].value:.4f} as it was"
@@ -98,7 +106,7 @@ def to_toml(text: str, tuned: "Tuned", judged_by: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value(read: "Read", seeds: int, world: Path | None, set_: Sequence[str]) -> tuple["Value", str]:
+def _value(run: "RunConfig", read: "Read", seeds: int, world: Path | None, set_: Sequence[str]) -> tuple["Value", str]:
     """What is to become large, and its name."""
     from newsrec import config
     from newsrec.simulator.config import SimulationConfig
@@ -108,7 +116,7 @@ def _value(read: "Read", seeds: int, world: Path | None, set_: Sequence[str]) ->
         """Trials are told, not their epochs."""
 
     if world is None:
-        return validation_ranking(read, seeds, silent), "validation nDCG@10"
+        return validation_ranking(read, seeds, silent), f"validation nDCG@10 on a log of {len(read(run)):,} decisions"
     settings = config.load(SimulationConfig, world, set_)
     value = simulated_active_days(read, [settings], (), seeds=seeds, progress=silent)
     return value, f"active days of {settings.readers:,} simulated readers in {settings.days} days"

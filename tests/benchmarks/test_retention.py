@@ -28,10 +28,13 @@ from benchmarks.retention.bars import Played
 from benchmarks.retention.contenders import OFFLINE, Choice, long_term, spaces, untuned, written
 from benchmarks.retention.runner import Runner, TimeOver, work
 from benchmarks.retention.size import BRIEF, FULL, QUICK, Size
+from newsrec import config
 from newsrec.compare.jobs import plan
 from newsrec.compare.study import BEHAVIOUR
 from newsrec.compare.work import read_tuned
+from newsrec.registry import REGISTRY
 from newsrec.simulator.lives import Lives
+from newsrec.training import RunConfig
 from tests.compare.studies import study
 
 SEEDS, READERS = (1, 2, 3, 4), 50
@@ -79,6 +82,13 @@ def test_nobody_is_judged_by_the_seeds_that_chose_them(size: Size) -> None:
     groups = [(size.tuning_seed,), size.screening_seeds, size.fresh_seeds]
     assert len({seed for group in groups for seed in group}) == sum(map(len, groups))
     assert set(size.further_seeds) <= set(size.fresh_seeds)
+
+
+@pytest.mark.parametrize("name", ["ease", "als", "bpr", "lightgcn", "sasrec", "nrms", "pp_rec"])
+def test_the_published_recommenders_are_as_newsrec_tune_left_them(name: str) -> None:
+    run, known = written().contender(name).run, REGISTRY[name].config
+    tuned = config.load(RunConfig, ROOT / "configs" / f"{name}.toml")
+    assert config.from_mapping(known, run.model) == config.from_mapping(known, tuned.model)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """``newsrec tune``: what it writes, what it goes on from, and what it refuses."""
 
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from newsrec import cli, config, events
+from newsrec.search_space import values_of, with_values
 from newsrec.simulator.config import SimulationConfig
 from newsrec.simulator.readers import PopulationConfig
 from newsrec.simulator.rollout import simulate
 from newsrec.training import RunConfig
-from newsrec.tuning.command import TUNED
+from newsrec.tuning.command import TUNED, to_toml
+from newsrec.tuning.search import Trial, Tuned
 
 RUN = """# Who is read most, lately.
 # A second line.
@@ -67,15 +70,26 @@ def test_the_best_run_is_written_with_the_comments_of_the_old_one(
     assert f"written to {out}" in printed.out
     first, second, tuned, *rest = out.read_text().splitlines()
     assert [first, second] == RUN.splitlines()[:2]
-    assert tuned.startswith(f"{TUNED}validation nDCG@10 0.")
+    assert re.match(f"{TUNED}validation nDCG@10 on a log of [0-9]+ decisions 0[.]", tuned)
     assert tuned.endswith("as it was, the best of 3 trials.")
     assert sum("# few" in line for line in rest) == 1
     made = config.load(RunConfig, out)
     trials = [json.loads(line) for line in record.read_text().splitlines()[1:]]
     best = max(trials, key=lambda trial: trial["value"])
-    assert made.model["learning_rate"] == best["values"]["model.learning_rate"]
-    assert (made.training.epochs, made.training.batch_size) == (best["values"]["training.epochs"], 64)
+    assert values_of(made, best["values"]) == best["values"]
+    assert made.training.batch_size == 64
     assert f"{best['value']:.4f}, {trials[0]['value']:.4f} as it was" in tuned
+
+
+def test_what_is_a_default_is_not_written() -> None:
+    """A space with a default of the policy, of the training and of neither: steps are 1 by default."""
+    values = {"model.learning_rate": 1e-3, "model.alpha": 0.5, "training.epochs": 20, "steps": 2}
+    run = with_values(RunConfig("cql"), values)
+    text = 'policy = "cql"\n\n[model]\nlearning_rate = 2e-3\n\n[training]\nepochs = 4\n'
+    written = to_toml(text, Tuned(run, [Trial(values, 1.0)]), "a figure")
+    assert tomllib.loads(written) == {"policy": "cql", "steps": 2, "model": {"alpha": 0.5}}
+    assert config.from_mapping(RunConfig, tomllib.loads(written)).steps == 2
+    assert written.startswith(f"{TUNED}a figure 1.0000, 1.0000 as it was, the best of 1 trials.")
 
 
 def test_a_run_is_tuned_in_its_own_file_and_again(tune: Callable[..., int], run_file: Path) -> None:
