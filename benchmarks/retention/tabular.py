@@ -29,7 +29,10 @@ SHARED: dict[str, Any] = {
     "target_rate": 0.05,
     "forget_rate": 0.0,
 }
-LEARNERS: dict[str, dict[str, Any]] = {"dqn": {}, "cql": {}, "iql": {}, "actor_critic": {"stay": 0.05}}
+ACTOR = {"actor_learning_rate": 0.05}
+"""Starts at nothing and has to follow values that move: with the steps of the click model, 400 batches do not do."""
+LEARNERS: dict[str, dict[str, Any]] = {"dqn": {}, "cql": {}, "iql": ACTOR, "actor_critic": ACTOR | {"stay": 0.5}}
+"""An actor that is held less (``stay``) is sure of the best article before it has learnt the order of the others."""
 
 
 def share(name: str, seed: int, steps: int) -> float:
@@ -57,6 +60,6 @@ def judged(shares: dict[str, list[float]]) -> list[Bar]:
 
 def protocol(size: Size) -> str:
     return (
-        f"{size.tabular_steps} batches of 128 from a log of 20,000 uniform slates of two, another log and other first "
-        f"weights for each seed; the optimum by value iteration. Ranges are of seeds."
+        f"{size.tabular_steps} batches of 128, with steps that fade to nothing, from a log of 20,000 uniform slates of "
+        f"two, another log and other first weights for each seed; the optimum by value iteration. Ranges are of seeds."
     )

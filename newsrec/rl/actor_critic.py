@@ -67,13 +67,15 @@ class Config:
     learning_rate: float = 1e-3
     value_learning_rate: float = 1e-3
     """Of the values."""
+    actor_learning_rate: float = 1e-3
+    """Of what the policy adds to the click policy."""
     weight_decay: float = 1e-2
     """Decoupled (AdamW)."""
     gradient_norm: float = 1.0
     """Longer gradients are scaled down to it, those of clicks, critics and actor each on their own."""
 
     def __post_init__(self) -> None:
-        for name in ("stay", "learning_rate", "value_learning_rate", "gradient_norm"):
+        for name in ("stay", "learning_rate", "value_learning_rate", "actor_learning_rate", "gradient_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
         for name in ("forget_rate", "visit_discount"):
@@ -148,8 +150,9 @@ class ActorCriticLearner:
         config = policy.config
         critics, actor, clicks = self.parts
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            [*clicks, *actor], config.learning_rate, weight_decay=config.weight_decay
+            clicks, config.learning_rate, weight_decay=config.weight_decay
         )
+        self.optimizer.add_param_group({"params": actor, "lr": config.actor_learning_rate})
         self.optimizer.add_param_group({"params": critics, "lr": config.value_learning_rate})
 
     def update(self, batch: Transitions) -> dict[str, float]:

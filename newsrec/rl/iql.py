@@ -73,13 +73,22 @@ class Config:
     learning_rate: float = 1e-3
     value_learning_rate: float = 1e-3
     """Of the values."""
+    actor_learning_rate: float = 1e-3
+    """Of what the policy adds to the click policy."""
     weight_decay: float = 1e-2
     """Decoupled (AdamW); pulls values towards those of clicks, and identities that are never trained to nothing."""
     gradient_norm: float = 1.0
     """Longer gradients are scaled down to it, those of values, policy and click model each on their own."""
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "weight_cap", "learning_rate", "value_learning_rate", "gradient_norm"):
+        for name in (
+            "temperature",
+            "weight_cap",
+            "learning_rate",
+            "value_learning_rate",
+            "actor_learning_rate",
+            "gradient_norm",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
         if not 0.0 < self.tau < 1.0:
@@ -130,8 +139,9 @@ class IQLLearner:
         self.started = False
         config = policy.config
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            [*self.clicks, *self.actor], config.learning_rate, weight_decay=config.weight_decay
+            self.clicks, config.learning_rate, weight_decay=config.weight_decay
         )
+        self.optimizer.add_param_group({"params": self.actor, "lr": config.actor_learning_rate})
         self.optimizer.add_param_group({"params": self.values, "lr": config.value_learning_rate})
 
     def update(self, batch: Transitions) -> dict[str, float]:
