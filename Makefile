@@ -10,7 +10,7 @@ PIP_AUDIT := 2.10.1
 D3RLPY := 2.8.1
 RECTOOLS := 0.19.0
 
-.PHONY: help setup checkov audit d3rlpy rectools demo test test-slow images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
+.PHONY: help setup checkov audit d3rlpy rectools demo test test-slow test-faults images test-containers kind-up kind-demo kind-down kind-pin lint format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,8 @@ test: setup ## the tests, in two processes
 
 test-slow: setup ## what takes long: sites that break, benchmarks, further simulated worlds (minutes)
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -m slow
+
+test-faults: test-slow
 
 images: setup ## the images newsrec-pipeline and newsrec-serving; TORCH=cu130 for CUDA, PYTHON_IMAGE=... for another base
 	@$(PY) scripts/images
