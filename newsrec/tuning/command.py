@@ -55,8 +55,9 @@ def tune(
     within = read_space(space or run_file.parent / "spaces" / f"{run.policy}.toml", run)
     _refuse_ranking(run, world, set_)
     value, judged_by = _value(run, reader_of(diagnosis.read(log, timezone)), seeds, world, set_ or ())
+    exactly = f"{judged_by}, {seeds} seeds, {log}" + (f", {world} {' '.join(set_ or ())}" if world else "")
     with _progress(run.policy, trials) as tell:
-        found = search.tune(run, within, trials, search_seed, value, record, tell, f"{judged_by}, {seeds} seeds, {log}")
+        found = search.tune(run, within, trials, search_seed, value, record, tell, exactly)
     console = Console()
     console.print(search.table(found))
     if out:

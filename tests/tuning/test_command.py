@@ -129,8 +129,10 @@ def test_active_days_of_simulated_readers_are_tuned_by_where_a_world_is_named(
 ) -> None:
     world, out = tmp_path / "world.toml", tmp_path / "tuned.toml"
     world.write_text("seed = 20\narticles_per_day = 10\ncandidates = 30\n")
-    assert tune("--trials", 2, "--world", world, "--set", "readers=8", "--set", "days=2", "--out", out) == 0
+    judged = ["--trials", 2, "--record", tmp_path / "record.jsonl", "--world", world, "--set", "readers=8"]
+    assert tune(*judged, "--set", "days=2", "--out", out) == 0
     assert f"\n{TUNED}active days of 8 simulated readers in 2 days " in out.read_text()
+    assert tune(*judged, "--set", "days=2", "--set", "seed=21") == 2, "other readers are another search"
 
 
 @pytest.mark.parametrize(
