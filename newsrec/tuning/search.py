@@ -165,7 +165,7 @@ def _read(record: Path, head: dict[str, Any]) -> list[Trial]:
         raise InvalidConfig(f"{record} is no record of trials: {error}; expected lines of JSON") from None
     if found != head:
         raise InvalidConfig(
-            f"{record} is the record of another search ({found}, expected {head}): run, space or seed "
+            f"{record} is the record of another search ({found}, expected {head}): run, space, seed or judgement "
             "differ; name another file or go back to them"
         )
     return made

@@ -111,7 +111,7 @@ def test_a_finished_search_can_be_read_again_and_made_longer(tmp_path: Path) -> 
 def test_a_record_of_another_search_is_refused(tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     search(record=record)
-    with pytest.raises(InvalidConfig, match=r"is the record of another search .* run, space or seed differ"):
+    with pytest.raises(InvalidConfig, match=r"is the record of another search .* run, space, seed or judgement differ"):
         search(seed=1, record=record)
     with pytest.raises(InvalidConfig, match="is the record of another search"):
         tune(replace(RUN, seed=4), SPACE, 8, 0, peak, record, lambda _: None)
