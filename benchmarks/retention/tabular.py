@@ -40,7 +40,7 @@ def share(name: str, seed: int, steps: int) -> float:
     entry, generator = REGISTRY[name], seeded(seed)
     policy = entry.policy(entry.config(**SHARED | LEARNERS[name]), ARTICLES)
     learner = entry.learner(policy, generator)
-    return float(two_moods.value(two_moods.learned(learner, steps, two_moods.log(seed=seed))))
+    return float(two_moods.value(two_moods.learned(learner, steps, two_moods.log(seed=seed), fading=True)))
 
 
 def measured(size: Size) -> Part:

@@ -98,16 +98,16 @@ def one_of_each() -> Transitions:
     return _readers(np.arange(2))
 
 
-def learned(learner: Any, steps: int, everything: Transitions, rows: int = 128) -> np.ndarray:
+def learned(learner: Any, steps: int, everything: Transitions, rows: int = 128, fading: bool = False) -> np.ndarray:
     """[mood, 2]: the slates of a policy after ``steps`` batches of a log; of each mood the two best scores.
 
-    Steps fade to nothing, so that what the last batches happened to hold decides nothing.
+    With ``fading`` the learner's steps fade to nothing, so that what the last batches happened to hold decides nothing.
     """
     generator = torch.Generator().manual_seed(0)
     groups = [(group, group["lr"]) for group in learner.optimizer.param_groups]
     for step in range(steps):
         for group, rate in groups:
-            group["lr"] = rate * (1.0 - step / steps)
+            group["lr"] = rate * (1.0 - step / steps) if fading else rate
         learner.update(take(everything, torch.randint(len(everything.reward), (rows,), generator=generator)))
     readers = one_of_each()
     with torch.inference_mode():
