@@ -34,6 +34,11 @@ class Entry(NamedTuple):
     """What it is taught. Another one than the click has to stand in the log, and leads away from clicks: the weights of
     the last epoch are kept here, too."""
 
+    @property
+    def gives_clicks_away(self) -> bool:
+        """Whether it does so on purpose, so that clicks on validation decisions say nothing of it."""
+        return self.long_term or self.label != "click"
+
 
 REGISTRY = {
     "popularity": Entry(popularity.Config, popularity.PopularityPolicy, popularity.PopularityLearner),

@@ -132,7 +132,7 @@ def train(decisions: Decisions, run: RunConfig, progress: Progress = print, watc
     policy: Any = entry.policy(model, decisions.catalogue.trained)
     started = warm_start(policy, decisions.catalogue, source, run.warm_start_layers) if source else None
     learner = _learner(policy, teacher, run, generator)
-    keep_last = entry.long_term or entry.label != "click" or teacher is not None
+    keep_last = entry.gives_clicks_away or teacher is not None
     best, best_weights, waited = _ranking_ndcg(policy, decisions, validation), copy.deepcopy(policy.state_dict()), 0
     progress(f"{run.policy} untrained  validation nDCG {best:.4f}")
     for epoch in range(1, run.training.epochs + 1):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -24,6 +24,7 @@ from benchmarks.serving.stage import Backend, Stage, body, staged
 from benchmarks.serving.verdict import Rounds, judged
 from benchmarks.serving.void import Void
 
+T = TypeVar("T")
 SEEDS = [site.SEED]
 CONNECTIONS = (1, 8)
 WARM_SECONDS, MOST_BUSY = 0.5, 0.8
@@ -91,13 +92,7 @@ def taken(stage: Stage, generator: Generator, size: Size) -> Rounds:
         for connections in CONNECTIONS:
             of_round[connections] = {}
             for name in order(list(stage.designs), number):
-                before = stage.cpu_seconds(name)
-                outcome = generator.drive(stage.plan(name, connections, size.seconds))
-                after = stage.cpu_seconds(name)
-                refuse_outcome(name, outcome)
-                of_round[connections][name] = Taken(
-                    outcome, {server: after[server] - before[server] for server in after}
-                )
+                of_round[connections][name] = turn(stage, generator, name, connections, size.seconds)
         rounds.append(of_round)
     if agree(stage) != compared:
         raise Void("other designs could be compared behind the rounds than before them")
@@ -106,7 +101,16 @@ def taken(stage: Stage, generator: Generator, size: Size) -> Rounds:
     return rounds
 
 
-def order(names: Sequence[str], number: int) -> list[str]:
+def turn(stage: Stage, generator: Generator, name: str, connections: int, seconds: float) -> Taken:
+    """The design ``name``, asked for ``seconds``. Raises Void for any answer that is no 200."""
+    before = stage.cpu_seconds(name)
+    outcome = generator.drive(stage.plan(name, connections, seconds))
+    after = stage.cpu_seconds(name)
+    refuse_outcome(name, outcome)
+    return Taken(outcome, {server: after[server] - before[server] for server in after})
+
+
+def order(names: Sequence[T], number: int) -> list[T]:
     """``names`` in the turn of round ``number``."""
     at = number % len(names)
     turned = [*names[at:], *names[:at]]

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.results import Bar, Part
 from benchmarks.serving import site as sites
-from benchmarks.serving.designs import order, refuse_outcome
-from benchmarks.serving.load import Outcome
+from benchmarks.serving.designs import Taken, order, turn
 from benchmarks.serving.processes import Generator, cores
 from benchmarks.serving.stage import OURS, Backend, Stage, staged
 from benchmarks.serving.verdict import middle
@@ -36,14 +35,6 @@ class Size:
 
 
 FULL, QUICK = Size(), Size(articles=1_000, rounds=1, seconds=1.0, backend="sqlite")
-
-
-class Taken(NamedTuple):
-    """One site in one round."""
-
-    outcome: Outcome
-    cpu_seconds: float
-    """Of the predictor and the online store."""
 
 
 def protocol(size: Size) -> str:
@@ -71,18 +62,16 @@ def measure(size: Size) -> Part:
 
 def _rounds(stages: Mapping[int, Stage], generator: Generator, size: Size) -> list[dict[int, Taken]]:
     """Raises Void for an answer that is no 200, or that was made without the reader's features."""
-    for articles, stage in stages.items():
-        refuse_outcome(f"{articles} articles", generator.drive(stage.plan(OURS.name, CONNECTIONS, WARM_SECONDS)))
-    rounds = []
-    for number in range(size.rounds):
-        found = {}
-        for name in order(list(map(str, stages)), number):
-            stage = stages[int(name)]
-            before = sum(stage.cpu_seconds(OURS.name).values())
-            outcome = generator.drive(stage.plan(OURS.name, CONNECTIONS, size.seconds))
-            refuse_outcome(f"{name} articles", outcome)
-            found[int(name)] = Taken(outcome, sum(stage.cpu_seconds(OURS.name).values()) - before)
-        rounds.append(found)
+
+    def asked(articles: int, seconds: float) -> Taken:
+        return turn(stages[articles], generator, OURS.name, CONNECTIONS, seconds)
+
+    for articles in stages:
+        asked(articles, WARM_SECONDS)
+    rounds = [
+        {articles: asked(articles, size.seconds) for articles in order(list(stages), number)}
+        for number in range(size.rounds)
+    ]
     if degraded := sum(stage.degraded() for stage in stages.values()):
         raise Void(f"{degraded:.0f} slates were made without the reader's features")
     return rounds
@@ -97,7 +86,7 @@ def judged(rounds: list[dict[int, Taken]], size: Size) -> Part:
             "requests_a_second": middle([one.outcome.rate for one in taken]),
             "p50_ms": middle([one.outcome.p50 for one in taken]),
             "p99_ms": middle([one.outcome.p99 for one in taken]),
-            "cpu_microseconds": middle([1e6 * one.cpu_seconds / one.outcome.requests for one in taken]),
+            "cpu_microseconds": middle([1e6 * sum(one.cpu.values()) / one.outcome.requests for one in taken]),
         }
     share = middle([of[size.articles].outcome.rate / of[sites.LIVE].outcome.rate for of in rounds])
     figures["share"] = share

@@ -61,8 +61,7 @@ def tune(
     console = Console()
     console.print(search.table(found))
     if out:
-        text = to_toml(run_file.read_text(encoding="utf-8"), found, judged_by)
-        write_whole(out, text)
+        write_whole(out, to_toml(run_file.read_text(encoding="utf-8"), found, judged_by))
         console.print(f"written to {out}", highlight=False, soft_wrap=True)
 
 
@@ -70,12 +69,11 @@ def _refuse_ranking(run: "RunConfig", world: Path | None, set_: Sequence[str] | 
     """Raise InvalidConfig where validation decisions say nothing of the policy, or a world's values have no world."""
     from newsrec.registry import REGISTRY
 
-    entry = REGISTRY[run.policy]
     if world is None and set_:
         raise InvalidConfig(
             f"found --set {' '.join(set_)} without --world, expected the newsroom that it is a value of"
         )
-    if world is None and (entry.long_term or entry.label != "click"):
+    if world is None and REGISTRY[run.policy].gives_clicks_away:
         wanted = "expected --world, a newsroom whose readers say how often they come back (docs/tuning.md)"
         raise InvalidConfig(f"{run.policy} gives clicks away on purpose, and nDCG would choose who does not: {wanted}")
 

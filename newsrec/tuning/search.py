@@ -3,7 +3,9 @@
 The first trial is the run as it is, so that tuning never chooses what is worse by its own figure than no tuning. The
 next few are random; then values are drawn where good trials lie more densely than others. The sequence follows from
 run, space and seed: a record of the trials that were made is told again to a new sampler, which then asks for the next
-one"""
+one as if it had never stopped. A training whose best epoch so far is behind the median of the earlier ones at that
+epoch is given up (``optuna.pruners.MedianPruner``); it counts as a trial like others.
+"""
 
 import json
 import math

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.serving import soak, whole
+from benchmarks.serving.designs import Taken
 from benchmarks.serving.load import Outcome
 from benchmarks.serving.materialising import peak_mib
 from benchmarks.serving.soak import Segment
@@ -113,8 +114,9 @@ def test_a_soak_is_held_against_its_start() -> None:
 
 @pytest.mark.parametrize(("rate", "expected"), [(600.0, True), (400.0, False)])
 def test_the_whole_catalogue_has_half_of_the_requests(rate: float, expected: bool) -> None:
-    def taken(requests: float, cpu_seconds: float) -> whole.Taken:
-        return whole.Taken(Outcome(round(10 * requests), 10.0, {}, 1.0, 2.0, 3.0, 1.0), cpu_seconds)
+    def taken(requests: float, cpu_seconds: float) -> Taken:
+        outcome = Outcome(round(10 * requests), 10.0, {}, 1.0, 2.0, 3.0, 1.0)
+        return Taken(outcome, {"newsrec": cpu_seconds - 1.0, "redis": 1.0})
 
     rounds = [{100: taken(base, 8.0), 10_000: taken(rate, 9.0)} for base in (1_000.0, 900.0, 1_100.0)]
     part = whole.judged(rounds, whole.FULL)
